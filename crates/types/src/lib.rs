@@ -1,0 +1,37 @@
+//! The words of Swarm: ids, specs, objects, task states, and the changes that can happen to them.
+//!
+//! Nothing here decides or acts. Specs ([`spec`]) are what users ask for; objects ([`object`])
+//! are what the cluster holds; a [`Group`] of [`Change`]s is how one becomes the other.
+//! Validation and defaults stand here too, so that a stored spec is complete and allowed.
+
+mod change;
+pub mod defaults;
+mod id;
+pub mod object;
+mod record;
+mod sensitive;
+pub mod spec;
+mod task_state;
+mod time;
+
+pub use change::{
+    AssignTask, Change, CreateTask, Entry, Expect, Expected, Group, HashCheck, LEVEL, NewTemplate,
+    Object, ObjectId, ObserveTask, OpenSession, Refusal,
+};
+pub use id::{
+    ClusterId, ConfigId, FreshId, ID_LEN, IdSource, InvalidId, NetworkId, NodeId, RequestId,
+    ResourceId, SecretId, ServiceId, SessionId, TaskId, VolumeId,
+};
+pub use object::Meta;
+pub use object::cluster::Cluster;
+pub use object::network::Network;
+pub use object::node::Node;
+pub use object::resource::{Extension, Resource};
+pub use object::secret::{Config, Secret};
+pub use object::service::Service;
+pub use object::task::{ContainerRef, Task, TaskStatus, Template};
+pub use object::volume::Volume;
+pub use record::{Record, RememberedRequest, SnapshotHeader};
+pub use sensitive::Sensitive;
+pub use task_state::TaskState;
+pub use time::Timestamp;
