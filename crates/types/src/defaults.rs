@@ -3,10 +3,12 @@
 //! They are filled in before a proposal is made and stored resolved: a later change of a default
 //! never alters what is stored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::spec::Annotations;
 use crate::spec::cluster::{CaConfig, ClusterSpec, RaftConfig};
+use crate::spec::container::{ContainerSpec, DnsConfig, Isolation, Privileges, PullOptions};
 use crate::spec::service::{FailureAction, UpdateConfig, UpdateOrder};
 use crate::spec::task::{RestartCondition, RestartPolicy};
 
@@ -26,6 +28,8 @@ pub const HEARTBEAT_PERIOD: Duration = Duration::from_secs(2);
 pub const NODE_CERT_EXPIRY: Duration = Duration::from_secs(90 * 24 * 3600);
 /// UDP port of VXLAN.
 pub const DATA_PATH_PORT: u16 = 4789;
+/// Driver of a network that names none.
+pub const NETWORK_DRIVER: &str = "overlay";
 /// Prefix length of a subnet cut from a pool.
 pub const SUBNET_SIZE: u8 = 24;
 
@@ -49,6 +53,42 @@ impl Default for RestartPolicy {
             delay: RESTART_DELAY,
             max_attempts: 0,
             window: Duration::ZERO,
+        }
+    }
+}
+
+impl Default for ContainerSpec {
+    fn default() -> Self {
+        Self {
+            image: String::new(),
+            labels: BTreeMap::new(),
+            command: Vec::new(),
+            args: Vec::new(),
+            hostname: String::new(),
+            env: Vec::new(),
+            dir: String::new(),
+            user: String::new(),
+            groups: Vec::new(),
+            privileges: Privileges::default(),
+            init: None,
+            stop_signal: String::new(),
+            tty: false,
+            open_stdin: false,
+            read_only: false,
+            mounts: Vec::new(),
+            stop_grace_period: STOP_GRACE_PERIOD,
+            healthcheck: None,
+            hosts: Vec::new(),
+            dns: DnsConfig::default(),
+            secrets: Vec::new(),
+            configs: Vec::new(),
+            isolation: Isolation::default(),
+            sysctls: BTreeMap::new(),
+            capability_add: Vec::new(),
+            capability_drop: Vec::new(),
+            ulimits: Vec::new(),
+            oom_score_adj: 0,
+            pull: PullOptions::default(),
         }
     }
 }

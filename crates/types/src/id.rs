@@ -134,6 +134,11 @@ impl IdSource {
     pub fn draw<T: FreshId>(&mut self) -> T {
         T::fresh(std::array::from_fn(|_| ALPHABET[self.0.random_range(0..ALPHABET.len())]))
     }
+
+    /// Draws one of `words`; the empty text when there are none.
+    pub(crate) fn pick(&mut self, words: &[&'static str]) -> &'static str {
+        if words.is_empty() { "" } else { words[self.0.random_range(0..words.len())] }
+    }
 }
 
 #[cfg(test)]

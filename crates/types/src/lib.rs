@@ -2,16 +2,24 @@
 //!
 //! Nothing here decides or acts. Specs ([`spec`]) are what users ask for; objects ([`object`])
 //! are what the cluster holds; a [`Group`] of [`Change`]s is how one becomes the other.
-//! Validation and defaults stand here too, so that a stored spec is complete and allowed.
+//! [`resolve`] turns what a user typed into a [`Resolved`] spec, complete and allowed, or says
+//! which rules it breaks.
+
+#![warn(missing_docs)]
 
 mod change;
+pub mod constraint;
 pub mod defaults;
 mod id;
+pub mod image;
 pub mod object;
 mod record;
+pub mod resolve;
 mod sensitive;
+pub mod signal;
 pub mod spec;
 mod task_state;
+pub mod text;
 mod time;
 
 pub use change::{
@@ -32,6 +40,7 @@ pub use object::service::Service;
 pub use object::task::{ContainerRef, Task, TaskStatus, Template};
 pub use object::volume::Volume;
 pub use record::{Record, RememberedRequest, SnapshotHeader};
+pub use resolve::{Invalid, Resolved, resolve};
 pub use sensitive::Sensitive;
 pub use task_state::TaskState;
 pub use time::Timestamp;

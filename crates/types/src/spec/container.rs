@@ -7,7 +7,7 @@ use super::mount::Mount;
 use super::secret::{ConfigReference, SecretReference};
 
 /// What a container task runs. Empty fields mean what the image says.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ContainerSpec {
     /// Image reference, as Docker reads it.
     pub image: String,
@@ -41,7 +41,7 @@ pub struct ContainerSpec {
     pub read_only: bool,
     /// Volumes, binds and tmpfs.
     pub mounts: Vec<Mount>,
-    /// Time between stop signal and SIGKILL.
+    /// Time between stop signal and SIGKILL; zero kills at once.
     pub stop_grace_period: Duration,
     /// Health check; `None` means the image's.
     pub healthcheck: Option<HealthConfig>,
