@@ -2,8 +2,8 @@
 //!
 //! Nothing here decides or acts. Specs ([`spec`]) are what users ask for; objects ([`object`])
 //! are what the cluster holds; a [`Group`] of [`Change`]s is how one becomes the other.
-//! [`resolve`] turns what a user typed into a [`Resolved`] spec, complete and allowed, or says
-//! which rules it breaks.
+//! [`resolve()`] turns what a user typed into a [`Resolved`] spec, complete and allowed, or says
+//! which rules it breaks; [`unsupported`] names what this version does not serve yet.
 
 #![warn(missing_docs)]
 
@@ -21,6 +21,7 @@ pub mod spec;
 mod task_state;
 pub mod text;
 mod time;
+pub mod unsupported;
 
 pub use change::{
     AssignTask, Change, CreateTask, Entry, Expect, Expected, Group, HashCheck, LEVEL, NewTemplate,

@@ -1,6 +1,6 @@
 //! Turns a spec as a user typed it into one that is complete and allowed.
 //!
-//! [`resolve`] fills in what was left out ([`fill`]), then asks every rule of [`rules`]. All
+//! [`resolve`] fills in what was left out (`fill`), then asks every rule of `rules`. All
 //! broken rules are reported at once. Only a [`Resolved`] spec may be proposed, and nothing else
 //! makes one, so there is no check that could be forgotten.
 //!
@@ -10,7 +10,7 @@
 
 mod fill;
 mod names;
-pub mod rules;
+mod rules;
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,0 +1,380 @@
+//! Every leaf of a service's spec is listed here with what becomes of it. The structs are taken
+//! apart without `..`: a field that is added to one of them stops the build until it is listed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+use crate::resolve::Spec;
+use crate::spec::Driver;
+use crate::spec::container::{HealthConfig, SeLinuxContext, Seccomp, Ulimit};
+use crate::spec::mount::Mount;
+use crate::spec::secret::{ConfigReference, FileTarget, SecretReference};
+use crate::spec::service::{FailureAction, PortConfig, PublishMode, UpdateOrder};
+use crate::spec::task::{
+    GenericResource, Limits, Placement, PlacementPreference, Platform, Reservations,
+    ResourceReference, Resources, RestartCondition, RestartPolicy, TaskSpec,
+};
+use crate::{ConfigId, ContainerRef, IdSource, NetworkId, SecretId, Sensitive, resolve};
+
+/// A change of one field, and the name it is refused by; `None` when it is served.
+struct Leaf<'a> {
+    refused: Option<&'static str>,
+    change: Box<dyn FnOnce() + 'a>,
+}
+
+fn served<'a>(change: impl FnOnce() + 'a) -> Leaf<'a> {
+    Leaf { refused: None, change: Box::new(change) }
+}
+
+fn refused<'a>(field: &'static str, change: impl FnOnce() + 'a) -> Leaf<'a> {
+    Leaf { refused: Some(field), change: Box::new(change) }
+}
+
+fn word() -> String {
+    "word".to_owned()
+}
+
+fn pair() -> (String, String) {
+    (word(), word())
+}
+
+fn service(it: &mut ServiceSpec) -> Vec<Leaf<'_>> {
+    let ServiceSpec { annotations, task, mode, update, rollback, endpoint } = it;
+    let Annotations { name, labels } = annotations;
+    let EndpointSpec { mode: endpoint_mode, ports } = endpoint;
+    let mut leaves = vec![
+        served(|| *name = word()),
+        served(|| labels.extend([pair()])),
+        served(|| *mode = ServiceMode::Replicated { replicas: 9 }),
+        refused("EndpointSpec.Mode", || *endpoint_mode = EndpointMode::DnsRr),
+        refused("EndpointSpec.Ports", || {
+            ports.push(PortConfig { target: 1, ..Default::default() })
+        }),
+    ];
+    leaves.extend(update_config("UpdateConfig", update.get_or_insert_default()));
+    leaves.extend(update_config("RollbackConfig", rollback.get_or_insert_default()));
+    leaves.extend(task_spec(task));
+    leaves
+}
+
+fn update_config<'a>(name: &'static str, it: &'a mut UpdateConfig) -> Vec<Leaf<'a>> {
+    let UpdateConfig { parallelism, delay, failure_action, monitor, max_failure_millionths, order } =
+        it;
+    vec![
+        refused(name, || *parallelism = 2),
+        refused(name, || *delay = Duration::from_secs(1)),
+        refused(name, || *failure_action = FailureAction::Continue),
+        refused(name, || *monitor = Duration::ZERO),
+        refused(name, || *max_failure_millionths = 1),
+        refused(name, || *order = UpdateOrder::StartFirst),
+    ]
+}
+
+fn task_spec(it: &mut TaskSpec) -> Vec<Leaf<'_>> {
+    let TaskSpec {
+        runtime,
+        resources,
+        restart,
+        placement,
+        networks,
+        log_driver,
+        force_update,
+        references,
+    } = it;
+    let mut leaves = vec![
+        refused("TaskTemplate.LogDriver", || *log_driver = Some(Driver::default())),
+        refused("TaskTemplate.ForceUpdate", || *force_update = 1),
+        refused("TaskTemplate.References", || {
+            references.extend([
+                ResourceReference::Secret(SecretId::MIN),
+                ResourceReference::Config(ConfigId::MIN),
+            ]);
+        }),
+    ];
+    leaves.extend(resource_leaves(resources));
+    leaves.extend(restart_leaves(restart));
+    leaves.extend(placement_leaves(placement));
+    for network in networks {
+        leaves.extend(network_leaves(network));
+    }
+    if let TaskRuntime::Container(container) = runtime {
+        leaves.extend(process_leaves(container));
+    }
+    leaves
+}
+
+fn resource_leaves(it: &mut Resources) -> Vec<Leaf<'_>> {
+    let Resources { limits, reservations, swap_bytes, memory_swappiness } = it;
+    let Limits { nano_cpus, memory_bytes, pids } = limits;
+    let Reservations { nano_cpus: reserved_cpus, memory_bytes: reserved_memory, generic } =
+        reservations;
+    vec![
+        served(|| *nano_cpus = 1 << 30),
+        served(|| *memory_bytes = 1 << 30),
+        served(|| *pids = 9),
+        served(|| *reserved_cpus = 1 << 30),
+        served(|| *reserved_memory = 1 << 30),
+        refused("TaskTemplate.Resources.Reservations.GenericResources", || {
+            generic.push(GenericResource::Discrete { kind: word(), value: 1 });
+        }),
+        refused("TaskTemplate.Resources.SwapBytes", || *swap_bytes = Some(-1)),
+        refused("TaskTemplate.Resources.MemorySwappiness", || *memory_swappiness = Some(0)),
+    ]
+}
+
+fn restart_leaves(it: &mut RestartPolicy) -> Vec<Leaf<'_>> {
+    let RestartPolicy { condition, delay, max_attempts, window } = it;
+    vec![
+        served(|| *condition = RestartCondition::None),
+        served(|| *delay = Duration::ZERO),
+        served(|| *max_attempts = 3),
+        served(|| *window = Duration::from_secs(9)),
+    ]
+}
+
+fn placement_leaves(it: &mut Placement) -> Vec<Leaf<'_>> {
+    let Placement { constraints, preferences, max_replicas, platforms } = it;
+    vec![
+        refused("TaskTemplate.Placement.Constraints", || constraints.push("node.id==a".to_owned())),
+        refused("TaskTemplate.Placement.Preferences", || {
+            preferences
+                .push(PlacementPreference::Spread { descriptor: "node.labels.a".to_owned() });
+        }),
+        served(|| *max_replicas = 2),
+        served(|| platforms.push(Platform::default())),
+    ]
+}
+
+fn network_leaves(it: &mut NetworkAttachmentConfig) -> Vec<Leaf<'_>> {
+    let NetworkAttachmentConfig { target, aliases, addresses, driver_options } = it;
+    vec![
+        refused("TaskTemplate.Networks", || *target = NetworkTarget::Network(NetworkId::MIN)),
+        refused("TaskTemplate.Networks.Aliases", || aliases.push(word())),
+        refused("TaskTemplate.Networks.Addresses", || addresses.push(word())),
+        refused("TaskTemplate.Networks.DriverOpts", || driver_options.extend([pair()])),
+    ]
+}
+
+fn process_leaves(it: &mut ContainerSpec) -> Vec<Leaf<'_>> {
+    let ContainerSpec {
+        image,
+        labels,
+        command,
+        args,
+        hostname,
+        env,
+        dir,
+        user,
+        groups,
+        privileges,
+        init,
+        stop_signal,
+        tty,
+        open_stdin,
+        read_only,
+        mounts,
+        stop_grace_period,
+        healthcheck,
+        hosts,
+        dns,
+        secrets,
+        configs,
+        isolation,
+        sysctls,
+        capability_add,
+        capability_drop,
+        ulimits,
+        oom_score_adj,
+        pull,
+    } = it;
+    let PullOptions { registry_auth } = pull;
+    let file = FileTarget { name: word(), ..FileTarget::default() };
+    let config_file = Some(file.clone());
+    let mut leaves = vec![
+        served(|| *image = word()),
+        served(|| labels.extend([pair()])),
+        served(|| command.push(word())),
+        served(|| args.push(word())),
+        served(|| env.push(word())),
+        served(|| *dir = word()),
+        served(|| *user = word()),
+        served(|| *stop_signal = "SIGINT".to_owned()),
+        served(|| *stop_grace_period = Duration::ZERO),
+        refused("TaskTemplate.ContainerSpec.Hostname", || *hostname = word()),
+        refused("TaskTemplate.ContainerSpec.Groups", || groups.push(word())),
+        refused("TaskTemplate.ContainerSpec.Init", || *init = Some(true)),
+        refused("TaskTemplate.ContainerSpec.TTY", || *tty = true),
+        refused("TaskTemplate.ContainerSpec.OpenStdin", || *open_stdin = true),
+        refused("TaskTemplate.ContainerSpec.ReadOnly", || *read_only = true),
+        refused("TaskTemplate.ContainerSpec.Mounts", || {
+            mounts.push(Mount { target: "/a".to_owned(), ..Mount::default() });
+        }),
+        refused("TaskTemplate.ContainerSpec.Healthcheck", || {
+            *healthcheck = Some(HealthConfig::default());
+        }),
+        refused("TaskTemplate.ContainerSpec.Hosts", || hosts.push("::1 a".to_owned())),
+        refused("TaskTemplate.ContainerSpec.Secrets", || {
+            secrets.push(SecretReference { id: SecretId::MIN, name: word(), target: file });
+        }),
+        refused("TaskTemplate.ContainerSpec.Configs", || {
+            configs.push(ConfigReference { id: ConfigId::MIN, name: word(), target: config_file });
+        }),
+        refused("TaskTemplate.ContainerSpec.Isolation", || *isolation = Isolation::Process),
+        refused("TaskTemplate.ContainerSpec.Sysctls", || sysctls.extend([pair()])),
+        refused("TaskTemplate.ContainerSpec.CapabilityAdd", || {
+            capability_add.push("KILL".to_owned())
+        }),
+        refused("TaskTemplate.ContainerSpec.CapabilityDrop", || {
+            capability_drop.push("ALL".to_owned())
+        }),
+        refused("TaskTemplate.ContainerSpec.Ulimits", || {
+            ulimits.push(Ulimit { name: "core".to_owned(), soft: 0, hard: 0 });
+        }),
+        refused("TaskTemplate.ContainerSpec.OomScoreAdj", || *oom_score_adj = 1),
+        refused("X-Registry-Auth", || *registry_auth = Sensitive::new(vec![1])),
+    ];
+    leaves.extend(privilege_leaves(privileges));
+    leaves.extend(dns_leaves(dns));
+    leaves
+}
+
+fn privilege_leaves(it: &mut Privileges) -> Vec<Leaf<'_>> {
+    const NAME: &str = "TaskTemplate.ContainerSpec.Privileges";
+    let Privileges { credential_spec, selinux, seccomp, apparmor_enabled, no_new_privileges } = it;
+    vec![
+        refused(NAME, || {
+            *credential_spec = Some(crate::spec::container::CredentialSpec::File(word()));
+        }),
+        refused(NAME, || *selinux = Some(SeLinuxContext::default())),
+        refused(NAME, || *seccomp = Some(Seccomp::Unconfined)),
+        refused(NAME, || *apparmor_enabled = Some(true)),
+        refused(NAME, || *no_new_privileges = true),
+    ]
+}
+
+fn dns_leaves(it: &mut DnsConfig) -> Vec<Leaf<'_>> {
+    const NAME: &str = "TaskTemplate.ContainerSpec.DNSConfig";
+    let DnsConfig { nameservers, search, options } = it;
+    vec![
+        refused(NAME, || nameservers.push("::1".to_owned())),
+        refused(NAME, || search.push(word())),
+        refused(NAME, || options.push(word())),
+    ]
+}
+
+fn resolved(spec: ServiceSpec) -> Resolved<ServiceSpec> {
+    resolve(spec, &mut IdSource::seeded(1)).unwrap()
+}
+
+fn refusals(spec: ServiceSpec) -> Vec<&'static str> {
+    unsupported(&resolved(spec)).into_iter().map(|it| it.field).collect()
+}
+
+/// The least spec with a memory limit, which some of the changes presuppose.
+fn base() -> ServiceSpec {
+    let mut spec = ServiceSpec::least();
+    spec.task.resources.limits.memory_bytes = 1 << 29;
+    spec
+}
+
+#[test]
+fn every_field_is_served_or_refused_by_name() {
+    assert_eq!(refusals(base()), [""; 0]);
+    let mut named = BTreeSet::new();
+    for n in 0..service(&mut base()).len() {
+        let mut spec = base();
+        let Leaf { refused, change } = service(&mut spec).swap_remove(n);
+        change();
+        assert_ne!(spec, base(), "leaf {n} changes nothing");
+        assert_eq!(refusals(spec), Vec::from_iter(refused), "leaf {n}");
+        named.extend(refused);
+    }
+    // Modes and runtimes are whole alternatives, not leaves.
+    named.extend(alternatives().map(|(field, _)| field));
+    let table: BTreeSet<_> = UNSUPPORTED.iter().map(|feature| feature.field).collect();
+    assert_eq!(named, table, "every row of the table has a negative case");
+}
+
+fn alternatives() -> impl Iterator<Item = (&'static str, ServiceSpec)> {
+    let mode = |mode| ServiceSpec { mode, ..base() };
+    let runtime = |runtime| {
+        let mut spec = base();
+        spec.task.runtime = runtime;
+        spec
+    };
+    [
+        ("Mode.Global", mode(ServiceMode::Global)),
+        (
+            "Mode.ReplicatedJob",
+            mode(ServiceMode::ReplicatedJob { max_concurrent: 1, total_completions: 1 }),
+        ),
+        ("Mode.GlobalJob", mode(ServiceMode::GlobalJob)),
+        (
+            "TaskTemplate.NetworkAttachmentSpec",
+            runtime(TaskRuntime::Attachment(ContainerRef { id: word() })),
+        ),
+        (
+            "TaskTemplate.PluginSpec",
+            runtime(TaskRuntime::Generic { kind: word(), payload: Vec::new() }),
+        ),
+    ]
+    .into_iter()
+}
+
+#[test]
+fn other_modes_and_runtimes_are_refused() {
+    for (field, spec) in alternatives() {
+        assert_eq!(refusals(spec), [field]);
+    }
+}
+
+#[test]
+fn a_service_without_network_learns_what_to_pass() {
+    let mut spec = base();
+    spec.task.networks.clear();
+    let refused = unsupported(&resolved(spec));
+    assert_eq!(refused.len(), 1);
+    let text = refused[0].to_string();
+    assert!(text.starts_with("not supported yet: TaskTemplate.Networks"), "{text}");
+    assert!(text.contains("--network host"), "{text}");
+}
+
+#[test]
+fn host_ports_are_refused_as_ingress_ports_are() {
+    let mut spec = base();
+    spec.endpoint.ports =
+        vec![PortConfig { target: 80, mode: PublishMode::Host, ..Default::default() }];
+    assert_eq!(refusals(spec), ["EndpointSpec.Ports"]);
+}
+
+#[test]
+fn an_update_changes_replicas_and_labels_only() {
+    let stored = resolved(ServiceSpec {
+        annotations: Annotations { name: word(), ..Default::default() },
+        ..base()
+    });
+    let update = |change: fn(&mut ServiceSpec)| {
+        let mut new = stored.clone().into_inner();
+        change(&mut new);
+        update_is_supported(&stored, &resolved(new)).map_err(|refused| refused.field)
+    };
+
+    assert_eq!(update(|_| {}), Ok(()));
+    assert_eq!(update(|it| it.mode = ServiceMode::Replicated { replicas: 0 }), Ok(()));
+    assert_eq!(update(|it| it.annotations.labels.extend([pair()])), Ok(()));
+    assert_eq!(update(|it| it.annotations.name = "other".to_owned()), Err("Name"));
+    assert_eq!(update(|it| it.mode = ServiceMode::Global), Err("Mode"));
+    assert_eq!(update(|it| it.task.force_update = 1), Err("TaskTemplate"));
+    assert_eq!(update(|it| it.task.restart.delay = Duration::ZERO), Err("TaskTemplate"));
+    assert_eq!(update(|it| it.update.get_or_insert_default().parallelism = 2), Err("UpdateConfig"));
+    assert_eq!(
+        update(|it| it.rollback.get_or_insert_default().parallelism = 2),
+        Err("RollbackConfig")
+    );
+    assert_eq!(update(|it| it.endpoint.mode = EndpointMode::DnsRr), Err("EndpointSpec.Mode"));
+    let publish = |it: &mut ServiceSpec| {
+        it.endpoint.ports = vec![PortConfig { target: 1, ..Default::default() }]
+    };
+    assert_eq!(update(publish), Err("EndpointSpec.Ports"));
+}
