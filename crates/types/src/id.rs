@@ -67,6 +67,12 @@ macro_rules! ids {
             }
         }
 
+        impl From<$name> for [u8; ID_LEN] {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl FreshId for $name {
             fn fresh(bytes: [u8; ID_LEN]) -> Self {
                 Self(bytes)
@@ -111,6 +117,16 @@ pub trait FreshId {
     /// Wraps characters that are known to be of the id alphabet.
     #[doc(hidden)]
     fn fresh(bytes: [u8; ID_LEN]) -> Self;
+}
+
+impl RequestId {
+    /// The id of the object this request creates: the same characters.
+    ///
+    /// A retried creation thus names the same object without anyone remembering it.
+    #[must_use]
+    pub fn created<T: FreshId>(self) -> T {
+        T::fresh(self.0)
+    }
 }
 
 /// Where new ids come from: seeded in tests and in the simulator, from the system elsewhere.
