@@ -1,0 +1,257 @@
+//! The file that holds the key of a sealed store.
+//!
+//! Text, one fact a line, so that it can be looked at and never needs a guess:
+//!
+//! ```text
+//! swarm-key-file 1
+//! key 1 clear 6f0a..           id, form, 64 hex digits
+//! pending 2 clear 91c4..       only while a rotation runs; the same form
+//! sum 3be0..                   SHA-256 of the lines before, in hex
+//! ```
+//!
+//! The form `wrapped KEK HEX` in place of `clear HEX` is a key under an unlock key; such a file
+//! is recognized and refused as locked. Anything else is refused: a key that is guessed or made
+//! anew over a damaged one would lose the store it belongs to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::files;
+use crate::seal::{KEY_LEN, Key, Sealer};
+use Unreadable::{Damaged, Locked, Newer};
+
+const FORMAT: u32 = 1;
+const MAGIC: &str = "swarm-key-file";
+
+/// Why a key file cannot be used. Each names the file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// There is none where a store already exists.
+    #[error(
+        "key file {} is missing; bring it back from a backup, or leave the cluster and join again",
+        path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Cut, changed, or not a key file.
+    #[error(
+        "key file {} is damaged ({why}); bring it back from a backup, or leave the cluster and \
+         join again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; never any of its content.
+        why: &'static str,
+    },
+    /// Written by a newer version.
+    #[error(
+        "key file {} has format {found}, this version reads up to {FORMAT}; install the newer \
+         version again",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// The keys in it are under an unlock key.
+    #[error("key file {} is locked; unlock it with the version that locked it", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be read or written.
+    #[error("{action} key file {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// The keys of one store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyFile {
+    current: Numbered,
+    pending: Option<Numbered>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Numbered {
+    id: u32,
+    key: Key,
+}
+
+impl KeyFile {
+    /// Reads the key of a store that exists.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError`]; do not start, and do not make a new key in its place.
+    pub fn load(path: &Path) -> Result<Self, KeyFileError> {
+        match std::fs::read(path) {
+            Ok(bytes) => parse(&Zeroizing::new(bytes)).map_err(|refusal| refusal.about(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(KeyFileError::Missing { path: path.into() })
+            }
+            Err(source) => Err(KeyFileError::Io { action: "read", path: path.into(), source }),
+        }
+    }
+
+    /// Reads the key of a store that may not exist yet; makes one when there is no file.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyFile::load`], and when the new file cannot be written durably.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
+        match Self::load(path) {
+            Err(KeyFileError::Missing { .. }) => {}
+            found => return found,
+        }
+        let fresh = Self { current: Numbered { id: 1, key: Key::generate() }, pending: None };
+        match files::replace(path, fresh.render().as_bytes(), files::SECRET) {
+            Ok(()) => Ok(fresh),
+            Err(source) => Err(KeyFileError::Io { action: "write", path: path.into(), source }),
+        }
+    }
+
+    /// The sealer for the store: seals with the newest key, opens with either.
+    #[must_use]
+    pub fn sealer(&self) -> Sealer {
+        let Numbered { id, key } = &self.current;
+        match &self.pending {
+            Some(pending) => Sealer::new(&pending.key, pending.id).also_opening(key, *id),
+            None => Sealer::new(key, *id),
+        }
+    }
+
+    fn render(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(format!("{MAGIC} {FORMAT}\n"));
+        // Room for every line, so that no copy of a key is left behind by growing.
+        text.reserve(512);
+        let named = std::iter::once(("key", &self.current));
+        for (name, numbered) in named.chain(self.pending.iter().map(|key| ("pending", key))) {
+            text.push_str(&format!("{name} {} clear ", numbered.id));
+            push_hex(&mut text, numbered.key.expose());
+            text.push('\n');
+        }
+        let sum = Sha256::digest(text.as_bytes());
+        text.push_str("sum ");
+        push_hex(&mut text, &sum);
+        text.push('\n');
+        text
+    }
+}
+
+/// A [`KeyFileError`] before it is known which file it is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Unreadable {
+    Damaged(&'static str),
+    Newer(u32),
+    Locked,
+}
+
+impl Unreadable {
+    fn about(self, path: &Path) -> KeyFileError {
+        let path = path.into();
+        match self {
+            Self::Damaged(why) => KeyFileError::Damaged { path, why },
+            Self::Newer(found) => KeyFileError::Newer { path, found },
+            Self::Locked => KeyFileError::Locked { path },
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<KeyFile, Unreadable> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Damaged("it is not text"))?;
+    let (first, _) = text.split_once('\n').ok_or(Damaged("it is cut short"))?;
+    let format = first.strip_prefix(MAGIC).and_then(|rest| rest.strip_prefix(' '));
+    match format.and_then(number) {
+        None => return Err(Damaged("it does not begin like a key file")),
+        Some(FORMAT) => {}
+        Some(newer) => return Err(Newer(newer)),
+    }
+    let lines = summed(text)?;
+    let mut lines = lines.lines().skip(1);
+    let current = lines.next().and_then(|line| line.strip_prefix("key "));
+    let current = numbered(current.ok_or(Damaged("it has no key"))?)?;
+    let pending = match lines.next().map(|line| line.strip_prefix("pending ")) {
+        None => None,
+        Some(Some(rest)) => Some(numbered(rest)?),
+        Some(None) => return Err(Damaged("it has an unknown line")),
+    };
+    if lines.next().is_some() {
+        return Err(Damaged("it has an unknown line"));
+    }
+    if pending.as_ref().is_some_and(|pending| pending.id == current.id) {
+        return Err(Damaged("two keys have one id"));
+    }
+    Ok(KeyFile { current, pending })
+}
+
+/// The lines before the sum, once the sum is right.
+fn summed(text: &str) -> Result<&str, Unreadable> {
+    let body = text.strip_suffix('\n').ok_or(Damaged("it is cut short"))?;
+    let (_, last) = body.rsplit_once('\n').ok_or(Damaged("it is cut short"))?;
+    let lines = &body[..body.len() - last.len()];
+    let sum = last.strip_prefix("sum ").and_then(unhex).ok_or(Damaged("its sum is missing"))?;
+    let right = Sha256::digest(lines.as_bytes())[..] == sum[..];
+    right.then_some(lines).ok_or(Damaged("its sum does not match"))
+}
+
+/// `ID clear HEX`, or the wrapped form, which is recognized only.
+fn numbered(text: &str) -> Result<Numbered, Unreadable> {
+    let mut words = text.split(' ');
+    let id = words.next().and_then(number).ok_or(Damaged("a key has no id"))?;
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some("clear"), Some(hex), None, None) => {
+            let key = unhex(hex).ok_or(Damaged("a key has the wrong length"))?;
+            Ok(Numbered { id, key: Key::new(*key) })
+        }
+        (Some("wrapped"), Some(_), Some(_), None) => Err(Locked),
+        _ => Err(Damaged("a key has an unknown form")),
+    }
+}
+
+/// A number written the one way there is: no sign, no leading zero.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number: &u32| number.to_string() == text)
+}
+
+fn push_hex(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+        }
+    }
+}
+
+fn unhex(text: &str) -> Option<Zeroizing<[u8; KEY_LEN]>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut out = Zeroizing::new([0; KEY_LEN]);
+    if text.len() != 2 * KEY_LEN {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests;
