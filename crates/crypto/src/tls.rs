@@ -1,0 +1,29 @@
+//! Connections between nodes: TLS 1.3 or 1.2, both ends known by their certificates.
+//!
+//! [`Credentials`] are what a node shows and trusts, replaceable while connections run;
+//! [`serve`] accepts, [`channel`] connects. A client accepts only a manager of its cluster; a
+//! server accepts nodes of its cluster and strangers who show no certificate, whom each RPC
+//! refuses or lets join. [`peer`] tells a handler who calls. A live connection keeps the
+//! certificate it began with: whoever decides per call looks at [`Certificate::not_after`] and
+//! at the Node object.
+//!
+//! [`Certificate::not_after`]: crate::Certificate::not_after
+
+mod client;
+mod credentials;
+mod peer;
+mod server;
+mod verify;
+
+pub use client::{InvalidAddress, channel};
+pub use credentials::{Credentials, CredentialsError};
+pub use peer::{Connection, Peer, peer, peer_identity};
+pub use server::serve;
+
+use std::time::Duration;
+
+/// Longest a connection may take to be made, on either side.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

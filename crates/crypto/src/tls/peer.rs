@@ -1,0 +1,106 @@
+//! An accepted connection, and who is at its other end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
+
+use crate::ca::{Certificate, Identity};
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// The address it connects from.
+    pub addr: SocketAddr,
+    /// Its certificate, checked when the connection was made; `None` for a stranger.
+    pub certificate: Option<Certificate>,
+}
+
+/// Who sent a request; `None` when it did not come through [`super::serve`], such as over the
+/// local socket.
+#[must_use]
+pub fn peer(extensions: &tonic::Extensions) -> Option<&Peer> {
+    extensions.get()
+}
+
+/// The identity of who sent a request; `None` for a stranger, and for a request that did not come
+/// through [`super::serve`].
+#[must_use]
+pub fn peer_identity(extensions: &tonic::Extensions) -> Option<Identity> {
+    peer(extensions)?.certificate.map(|certificate| certificate.identity)
+}
+
+/// An accepted connection whose handshake is done.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TlsStream<TcpStream>, addr: SocketAddr) -> io::Result<Self> {
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let certificate = shown.map(|leaf| Certificate::from_der(leaf)).transpose();
+        let certificate = certificate.map_err(io::Error::other)?;
+        Ok(Self { stream, peer: Peer { addr, certificate } })
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,110 @@
+//! Accepts connections and makes their handshakes, as a stream for tonic.
+//!
+//! Handshakes run side by side inside the stream itself: nothing is spawned, so dropping the
+//! stream stops all of them. Their number is bounded and each has a deadline; while the bound is
+//! reached, newcomers wait in the kernel's queue.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, Stream, StreamExt, unfold};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::verify::plain;
+use super::{Connection, Credentials, HANDSHAKE_DEADLINE};
+
+/// Handshakes in progress at once.
+const HANDSHAKES: usize = 256;
+/// Pause after the listener failed, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections until `shutdown` is cancelled or the stream is dropped.
+///
+/// A connection that fails its handshake is logged and forgotten; the stream itself never fails.
+/// Every new connection is shown the credentials of that moment. Hand the same token to
+/// `serve_with_incoming_shutdown`: without it tonic lets live connections outlast the stream.
+pub fn serve(
+    listener: TcpListener,
+    credentials: Credentials,
+    shutdown: CancellationToken,
+) -> impl Stream<Item = Result<Connection, Infallible>> + Send {
+    let incoming = Incoming { listener, credentials, handshakes: FuturesUnordered::new() };
+    let connections = unfold(incoming, async |mut incoming| {
+        let connection = incoming.next().await;
+        Some((Ok(connection), incoming))
+    });
+    connections.take_until(shutdown.cancelled_owned())
+}
+
+type Handshake = Pin<Box<dyn Future<Output = Option<Connection>> + Send>>;
+
+struct Incoming {
+    listener: TcpListener,
+    credentials: Credentials,
+    handshakes: FuturesUnordered<Handshake>,
+}
+
+impl Incoming {
+    /// The next connection whose handshake is done.
+    async fn next(&mut self) -> Connection {
+        loop {
+            tokio::select! {
+                Some(finished) = self.handshakes.next() => {
+                    if let Some(connection) = finished {
+                        return connection;
+                    }
+                }
+                (stream, addr) = accept(&self.listener), if self.handshakes.len() < HANDSHAKES => {
+                    self.handshakes.push(Box::pin(attend(stream, addr, self.credentials.clone())));
+                }
+            }
+        }
+    }
+}
+
+/// Safe to drop at any point: at worst a pause is cut short.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn attend(
+    stream: TcpStream,
+    addr: SocketAddr,
+    credentials: Credentials,
+) -> Option<Connection> {
+    let made = timeout(HANDSHAKE_DEADLINE, handshake(stream, addr, credentials)).await;
+    match made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(connection) => Some(connection),
+        Err(error) => {
+            tracing::debug!(peer = %addr, %error, "a connection failed its handshake");
+            None
+        }
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    addr: SocketAddr,
+    credentials: Credentials,
+) -> io::Result<Connection> {
+    let config = credentials.server();
+    let config = config.ok_or_else(|| io::Error::other("no certificate to show"))?;
+    stream.set_nodelay(true)?;
+    let stream = TlsAcceptor::from(config).accept(stream).await.map_err(plain)?;
+    Connection::new(stream, addr)
+}

@@ -1,0 +1,143 @@
+//! Handshakes by hand: versions, silence, bounds and shutdown.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+
+use super::*;
+use crate::Certificate;
+use crate::ca::NodeKey;
+
+type Shown<'a> = Option<(Vec<Vec<u8>>, &'a NodeKey)>;
+
+/// A client that checks the server as any TLS client would, and shows what it is given.
+fn config(
+    ca: &RootCa,
+    shown: Shown<'_>,
+    version: &'static SupportedProtocolVersion,
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(crate::ca::from_pem(ca.cert_pem()).unwrap().remove(0).into()).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match shown {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = chain.into_iter().map(CertificateDer::from).collect();
+            let key = PrivateKeyDer::Pkcs8(key.pair().serialize_der().into());
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config
+}
+
+/// Shakes hands, reads the server's first bytes, and says whose certificate it showed.
+async fn shake(config: ClientConfig, addr: SocketAddr) -> std::io::Result<Certificate> {
+    let stream = TcpStream::connect(addr).await?;
+    let name = ServerName::try_from("swarm-manager").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    // Under TLS 1.3 the server judges after the client is done; its first frame is its consent.
+    stream.read_u8().await?;
+    let session = stream.get_ref().1;
+    assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
+    Ok(Certificate::from_der(&session.peer_certificates().unwrap()[0]).unwrap())
+}
+
+pub(super) async fn raw(
+    ca: &RootCa,
+    shown: Shown<'_>,
+    addr: SocketAddr,
+) -> std::io::Result<Certificate> {
+    let config = config(ca, shown, &rustls::version::TLS13);
+    timeout(PATIENCE, shake(config, addr)).await.unwrap()
+}
+
+#[tokio::test]
+async fn tls_1_2_is_spoken_too_and_still_asks_for_the_certificate() {
+    let ca = root();
+    let server = start(&node(&ca, 1, MANAGER)).await;
+    let foreign = issued(&root(), &identity(1, 2, WORKER));
+    let shown = crate::ca::from_pem(&foreign.chain).unwrap();
+
+    let tls12 = &rustls::version::TLS12;
+    let good = timeout(PATIENCE, shake(config(&ca, None, tls12), server.addr)).await.unwrap();
+    let shown = Some((shown, &foreign.key));
+    let bad = timeout(PATIENCE, shake(config(&ca, shown, tls12), server.addr)).await.unwrap();
+
+    assert_eq!(good.unwrap().identity, identity(1, 1, MANAGER));
+    assert!(bad.is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_silent_connection_blocks_nobody() {
+    let ca = root();
+    let server = start(&node(&ca, 1, MANAGER)).await;
+    let _silent = TcpStream::connect(server.addr).await.unwrap();
+
+    let answer = server.asked_by(&node(&ca, 2, WORKER)).await;
+
+    assert_eq!(answer, Ok(shown(&identity(1, 2, WORKER))));
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_closed_at_its_deadline() {
+    let ca = root();
+    let server = start(&node(&ca, 1, MANAGER)).await;
+    let mut silent = TcpStream::connect(server.addr).await.unwrap();
+    let begun = tokio::time::Instant::now();
+
+    let read = timeout(2 * HANDSHAKE_DEADLINE, silent.read_u8()).await.unwrap();
+
+    assert!(read.is_err(), "the server said something");
+    assert!(begun.elapsed() >= HANDSHAKE_DEADLINE);
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_silent_connections_than_fit_delay_others_by_one_deadline_at_most() {
+    let ca = root();
+    let server = start(&node(&ca, 1, MANAGER)).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(server.addr).await.unwrap());
+    }
+
+    let config = config(&ca, None, &rustls::version::TLS13);
+    let met = timeout(2 * HANDSHAKE_DEADLINE, shake(config, server.addr)).await.unwrap();
+
+    assert_eq!(met.unwrap().identity, identity(1, 1, MANAGER));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn shutdown_ends_the_stream_and_drops_what_is_half_made() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let incoming = serve(listener, node(&root(), 1, MANAGER), shutdown.clone());
+    let drained = tokio::spawn(async move { Box::pin(incoming).count().await });
+    let mut half_made = TcpStream::connect(addr).await.unwrap();
+
+    shutdown.cancel();
+
+    assert_eq!(timeout(PATIENCE, drained).await.unwrap().unwrap(), 0);
+    assert!(timeout(PATIENCE, half_made.read_u8()).await.unwrap().is_err());
+    assert!(TcpStream::connect(addr).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_serve() {
+    let token = JoinToken::generate(&root().digest()).unwrap();
+    let server = start(&Credentials::joining(&token).unwrap()).await;
+
+    assert!(raw(&root(), None, server.addr).await.is_err());
+    server.stop().await;
+}
