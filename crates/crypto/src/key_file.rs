@@ -81,13 +81,15 @@ pub enum KeyFileError {
 }
 
 /// The keys of one store.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub struct KeyFile {
     current: Numbered,
     pending: Option<Numbered>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 struct Numbered {
     id: u32,
     key: Key,

@@ -17,3 +17,4 @@ pub mod tls;
 pub use ca::{Certificate, Identity};
 pub use key_file::KeyFile;
 pub use seal::{Key, Kind, Place, Sealer};
+pub use tls::Credentials;

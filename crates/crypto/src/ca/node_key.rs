@@ -33,7 +33,8 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// A private key on the curve P-256. Its encoded form is wiped when dropped.
+/// A private key on the curve P-256. Its encoded form is wiped when dropped; the copy inside
+/// ring, ready for signing, is not in our hands.
 pub struct NodeKey(KeyPair);
 
 impl NodeKey {

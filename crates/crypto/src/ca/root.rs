@@ -32,8 +32,8 @@ pub enum CaError {
     /// The request is at fault; tell whoever sent it.
     #[error("the certificate request is refused: {0}")]
     BadRequest(&'static str),
-    /// The text is not one root certificate.
-    #[error("not a root certificate: {0}")]
+    /// The root cannot be used.
+    #[error("the root certificate cannot be used: {0}")]
     BadRoot(&'static str),
     /// The text is not one P-256 key in PKCS#8 PEM.
     #[error("not a P-256 key in PKCS#8 PEM")]
@@ -133,7 +133,8 @@ impl RootCa {
     /// # Errors
     ///
     /// [`CaError::BadRequest`] when the request is malformed, its signature is wrong or its key
-    /// is not on P-256; [`CaError::Sign`] when signing fails.
+    /// is not on P-256; [`CaError::BadRoot`] when this root has expired; [`CaError::Sign`] when
+    /// signing fails.
     pub fn issue(
         &self,
         csr: &[u8],
@@ -148,6 +149,9 @@ impl RootCa {
             .map_err(|_| CaError::BadRequest("it is malformed or its signature is wrong"))?;
         if request.public_key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
             return Err(CaError::BadRequest("its key is not on the curve P-256"));
+        }
+        if self.not_after <= now {
+            return Err(CaError::BadRoot("it has expired"));
         }
         let life = if valid_for < SHORTEST_LIFE { defaults::NODE_CERT_EXPIRY } else { valid_for };
         let mut params = params(now, now.after(life).min(self.not_after))?;

@@ -46,8 +46,9 @@ pub enum FilesError {
     },
 }
 
-/// A node's certificate with its key.
+/// A node's certificate with its key; they belong together.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct NodeCertificate {
     /// What the certificate says.
     pub certificate: Certificate,

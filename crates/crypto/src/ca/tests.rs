@@ -132,6 +132,8 @@ fn a_life_under_an_hour_is_the_default_and_none_outlives_the_root() {
     assert_eq!(end(DAY / 25), now.after(defaults::NODE_CERT_EXPIRY));
     assert_eq!(end(DAY / 24), now.after(DAY / 24));
     assert_eq!(end(DAY * 365 * 100), now.after(DAY * 7300));
+    let late = ca.issue(&csr, &identity(1, 2, WORKER), DAY, now.after(DAY * 7300));
+    assert!(matches!(late, Err(CaError::BadRoot(_))), "{late:?}");
 }
 
 #[test]

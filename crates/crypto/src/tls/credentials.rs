@@ -11,6 +11,7 @@ use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use swarm_types::ClusterId;
@@ -26,7 +27,7 @@ pub enum CredentialsError {
     /// The root is not PEM with at least one certificate that can be trusted.
     #[error("the root certificate cannot be used")]
     BadRoot,
-    /// The node's certificate or key is refused, or they do not belong together.
+    /// The node's certificate or key is refused, or is not under the root.
     #[error("the node's certificate cannot be used")]
     BadCertificate(#[source] rustls::Error),
 }
@@ -128,25 +129,26 @@ impl Current {
         let nodes = ClientVerifier::new(provider(), roots, cluster).ok_or(BadRoot)?;
         let chain = certificates(&node.chain);
         nodes.check_own(&chain, &node.certificate).map_err(BadCertificate)?;
-        let key = || PrivateKeyDer::Pkcs8(node.key.pair().serialize_der().into());
+        // Lent, so that no copy of the key is left behind unwiped.
+        let key = PrivateKeyDer::Pkcs8(node.key.pair().serialized_der().into());
+        let key = ring::sign::any_ecdsa_type(&key).map_err(BadCertificate)?;
+        let shown = |chain| Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key.clone())));
 
         let mut client = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(BadCertificate)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(managers.ok_or(BadRoot)?))
-            .with_client_auth_cert(chain.clone(), key())
-            .map_err(BadCertificate)?;
+            .with_client_cert_resolver(shown(chain.clone()));
         restrict(&mut client);
 
         // The root is shown as well, so that a joiner can hold it against its token.
-        let shown = chain.into_iter().chain(root_chain).collect();
+        let with_root = chain.into_iter().chain(root_chain).collect();
         let mut server = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(BadCertificate)?
             .with_client_cert_verifier(Arc::new(nodes))
-            .with_single_cert(shown, key())
-            .map_err(BadCertificate)?;
+            .with_cert_resolver(shown(with_root));
         server.alpn_protocols = vec![HTTP2.to_vec()];
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;

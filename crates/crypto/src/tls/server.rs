@@ -36,11 +36,11 @@ pub fn serve(
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<Connection, Infallible>> + Send {
     let incoming = Incoming { listener, credentials, handshakes: FuturesUnordered::new() };
-    let connections = unfold(incoming, async |mut incoming| {
-        let connection = incoming.next().await;
-        Some((Ok(connection), incoming))
-    });
-    connections.take_until(shutdown.cancelled_owned())
+    unfold((incoming, shutdown), async |(mut incoming, shutdown)| {
+        // The end drops the listener as well, so that newcomers are turned away at once.
+        let connection = shutdown.run_until_cancelled(incoming.next()).await?;
+        Some((Ok(connection), (incoming, shutdown)))
+    })
 }
 
 type Handshake = Pin<Box<dyn Future<Output = Option<Connection>> + Send>>;
