@@ -1,0 +1,220 @@
+//! What has to be planned: collected from events, so that a round looks at nothing else.
+//!
+//! Losing a mark only delays a decision until the next full pass; a mark too many costs time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use swarm_state::{Batch, Event, Snapshot};
+use swarm_types::object::node::{NodeDescription, NodeState};
+use swarm_types::spec::node::NodeSpec;
+use swarm_types::{
+    Group, Node, NodeId, Object, ObjectId, ServiceId, Task, TaskId, TaskState, Timestamp,
+};
+
+use crate::draft::task_of;
+use crate::schedule::Ledger;
+
+/// Part of the cluster to plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// Everything: on becoming leader, and now and then.
+    All,
+    /// One service, present or removed.
+    Service(ServiceId),
+    /// The services with tasks on a node, and every task that waits for one.
+    Node(NodeId),
+}
+
+/// What has to be planned.
+///
+/// Belongs to one leader's driver, which starts with [`Scope::All`], notes every batch in order,
+/// and marks everything again when it missed one.
+#[derive(Debug, Default)]
+pub struct Dirty {
+    all: bool,
+    services: BTreeSet<ServiceId>,
+    nodes: BTreeSet<NodeId>,
+    tasks: BTreeSet<TaskId>,
+    // Some node may have room now, so every waiting task is tried again.
+    room: bool,
+    wakes: BTreeMap<ServiceId, Timestamp>,
+    ledger: Option<Ledger>,
+}
+
+/// What one round plans.
+pub(crate) struct Work {
+    /// Services to plan.
+    pub(crate) services: BTreeSet<ServiceId>,
+    /// Tasks without a service to look at.
+    pub(crate) loose: BTreeSet<TaskId>,
+    /// Try every waiting task, not only those of the services.
+    pub(crate) room: bool,
+}
+
+impl Dirty {
+    /// Marks a part of the cluster.
+    pub fn mark(&mut self, scope: Scope) {
+        match scope {
+            Scope::All => {
+                self.all = true;
+                self.ledger = None;
+            }
+            Scope::Service(service) => {
+                self.services.insert(service);
+            }
+            Scope::Node(node) => {
+                self.nodes.insert(node);
+                self.room = true;
+            }
+        }
+    }
+
+    /// Marks what the events of one entry may call for. Batches come in order; one that is
+    /// missing calls for [`Scope::All`].
+    pub fn note(&mut self, batch: &Batch) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.note(batch);
+        }
+        for event in &batch.events {
+            match event {
+                Event::Created(object) | Event::Removed(object) => self.appeared(object),
+                Event::Updated { old: Object::Task(old), new: Object::Task(new) } => {
+                    self.task_changed(old, new);
+                }
+                Event::Updated { old: Object::Node(old), new: Object::Node(new) } => {
+                    self.node_changed(old, new);
+                }
+                Event::Updated { new: Object::Cluster(_), .. } => self.all = true,
+                Event::Updated { new, .. } => self.appeared(new),
+            }
+        }
+    }
+
+    /// Marks what a refused group was about, so that it is decided again. For refusals that
+    /// another look may change; the caller paces those that come again and again.
+    pub fn retry(&mut self, group: &Group) {
+        self.tasks.extend(group.changes.iter().filter_map(task_of));
+        for expect in &group.expect {
+            match expect.object {
+                ObjectId::Service(service) => {
+                    self.services.insert(service);
+                }
+                ObjectId::Task(task) => {
+                    self.tasks.insert(task);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// True when a round has something to look at: marks, or a delay that is over.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.all
+            || self.room
+            || !self.services.is_empty()
+            || !self.nodes.is_empty()
+            || !self.tasks.is_empty()
+            || self.wakes.values().any(|at| *at <= now)
+    }
+
+    fn appeared(&mut self, object: &Object) {
+        match object {
+            Object::Service(service) => {
+                self.services.insert(service.id);
+            }
+            Object::Task(task) => {
+                self.task(task);
+                self.room |= task.may_run();
+            }
+            Object::Node(node) => self.mark(Scope::Node(node.id)),
+            Object::Cluster(_) => self.all = true,
+            _ => {}
+        }
+    }
+
+    fn task(&mut self, task: &Task) {
+        match task.service() {
+            Some(service) => self.services.insert(service),
+            None => self.tasks.insert(task.id),
+        };
+    }
+
+    /// Only the steps a decision depends on count: most reports are of a task on its way.
+    fn task_changed(&mut self, old: &Task, new: &Task) {
+        let step = |task: &Task| {
+            let state = task.status.state;
+            (task.desired, state.is_terminal(), state.min(TaskState::Assigned))
+        };
+        if step(old) != step(new) {
+            self.task(new);
+        }
+        self.room |= old.may_run() && !new.may_run();
+    }
+
+    fn node_changed(&mut self, old: &Node, new: &Node) {
+        if fitness(old) != fitness(new) {
+            self.mark(Scope::Node(new.id));
+        }
+    }
+
+    /// Takes what is due out of the marks.
+    pub(crate) fn take(&mut self, view: &Snapshot, now: Timestamp) -> Work {
+        let mut work = Work {
+            services: std::mem::take(&mut self.services),
+            loose: BTreeSet::new(),
+            room: std::mem::take(&mut self.room) || self.all,
+        };
+        let due = self.wakes.iter().filter(|(_, at)| **at <= now).map(|(service, _)| *service);
+        work.services.extend(due);
+        for node in std::mem::take(&mut self.nodes) {
+            view.tasks_on_node(&node).for_each(|task| work.add(task));
+        }
+        for task in std::mem::take(&mut self.tasks) {
+            view.task(&task).into_iter().for_each(|task| work.add(task));
+        }
+        if std::mem::take(&mut self.all) {
+            work.services.extend(view.services().map(|service| service.id));
+            view.tasks().for_each(|task| work.add(task));
+        }
+        work.services.iter().for_each(|service| {
+            self.wakes.remove(service);
+        });
+        work
+    }
+
+    /// Keeps what a round left over, and when it wants to look again.
+    pub(crate) fn keep(&mut self, rest: Work, wakes: BTreeMap<ServiceId, Timestamp>) {
+        self.services.extend(rest.services);
+        self.tasks.extend(rest.loose);
+        self.room |= rest.room;
+        self.wakes.extend(wakes);
+    }
+
+    /// The earliest time a service wants to be looked at again.
+    pub(crate) fn wake_at(&self) -> Option<Timestamp> {
+        self.wakes.values().min().copied()
+    }
+
+    /// The ledger at the snapshot's index.
+    pub(crate) fn ledger(&mut self, view: &Snapshot) -> &mut Ledger {
+        if self.ledger.as_ref().is_some_and(|ledger| ledger.applied() != view.applied()) {
+            self.ledger = None;
+        }
+        self.ledger.get_or_insert_with(|| Ledger::of(view))
+    }
+}
+
+/// What decides which tasks a node can have.
+fn fitness(node: &Node) -> (NodeState, &NodeSpec, &NodeDescription) {
+    (node.status.state, &node.spec, &node.description)
+}
+
+impl Work {
+    fn add(&mut self, task: &Task) {
+        match task.service() {
+            Some(service) => self.services.insert(service),
+            None => self.loose.insert(task.id),
+        };
+    }
+}

@@ -1,0 +1,36 @@
+//! Which slots a scale-down gives up.
+
+use std::collections::BTreeMap;
+
+use swarm_types::TaskState;
+
+use super::slot::Slot;
+
+/// Parts the slots into those that stay and those that go.
+///
+/// First go slots without a node or with more than one task; then, from the most loaded node
+/// down, those that do not run and those with the higher numbers. The order is total, so every
+/// leader chooses alike.
+pub(super) fn choose(mut slots: Vec<Slot<'_>>, keep: usize) -> (Vec<Slot<'_>>, Vec<Slot<'_>>) {
+    slots.sort_by_key(|slot| (!runs(slot), slot.number));
+    let mut on_node = BTreeMap::new();
+    let mut ranked: Vec<(usize, Slot<'_>)> = slots
+        .into_iter()
+        .map(|slot| match slot.only().and_then(|task| task.node) {
+            Some(node) => {
+                let count = on_node.entry(node).or_insert(0_usize);
+                *count += 1;
+                (*count, slot)
+            }
+            None => (usize::MAX, slot),
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let mut stay: Vec<Slot<'_>> = ranked.into_iter().map(|(_, slot)| slot).collect();
+    let go = stay.split_off(keep.min(stay.len()));
+    (stay, go)
+}
+
+fn runs(slot: &Slot<'_>) -> bool {
+    slot.wanted().any(|task| task.status.state == TaskState::Running)
+}

@@ -1,0 +1,108 @@
+//! Drops the objects of tasks that are over.
+//!
+//! A task goes when it is to be removed and nothing of it runs, or when its slot keeps more
+//! tasks than the history limit. The newest task of a slot is never dropped as history: it says
+//! whether the slot may be filled again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use swarm_types::{Change, NodeId, Task, TaskId, TaskState, defaults};
+
+use crate::Reason;
+use crate::draft::Draft;
+
+/// Reaps the tasks of one service, oldest first within each slot, and takes those that go out
+/// of `tasks`: the later stages do not see them.
+pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
+    let mut dropped = BTreeSet::new();
+    for slot in places(tasks).values() {
+        dropped.extend(reap_slot(draft, slot));
+    }
+    tasks.retain(|task| !dropped.contains(&task.id));
+}
+
+/// Reaps a task that belongs to no service.
+pub(crate) fn loose(draft: &mut Draft<'_>, task: &Task) {
+    if is_removable(task) || task.status.state == TaskState::Orphaned {
+        drop_task(draft, task, Reason::Removable);
+    }
+}
+
+/// True when nothing of the task runs or will run: it ended, or no node ever had it.
+pub(crate) fn is_over(task: &Task) -> bool {
+    task.status.state.is_terminal() || task.status.state < TaskState::Assigned
+}
+
+fn is_removable(task: &Task) -> bool {
+    task.desired == TaskState::Remove && is_over(task)
+}
+
+/// A slot, or the node that stands for it in a global service.
+fn places(tasks: &[Arc<Task>]) -> BTreeMap<(u64, Option<NodeId>), Vec<&Task>> {
+    let mut places: BTreeMap<_, Vec<&Task>> = BTreeMap::new();
+    for task in tasks {
+        let node = if task.template.global { task.node } else { None };
+        places.entry((task.slot, node)).or_default().push(task);
+    }
+    places
+}
+
+fn reap_slot(draft: &mut Draft<'_>, slot: &[&Task]) -> Vec<TaskId> {
+    let mut dropped = Vec::new();
+    let (removable, kept): (Vec<&Task>, Vec<&Task>) =
+        slot.iter().partition(|task| is_removable(task));
+    for task in removable {
+        dropped.extend(drop_task(draft, task, Reason::Removable));
+    }
+    for task in surplus(draft, &kept) {
+        dropped.extend(drop_task(draft, task, Reason::History));
+    }
+    for task in kept.iter().filter(|task| !dropped.contains(&task.id)) {
+        end_unassigned(draft, task);
+    }
+    dropped
+}
+
+/// Tasks beyond the history limit, oldest first. Jobs keep theirs.
+fn surplus<'t>(draft: &Draft<'_>, slot: &[&'t Task]) -> Vec<&'t Task> {
+    let Some((newest, older)) = slot.split_last() else { return Vec::new() };
+    if newest.job_iteration.is_some() {
+        return Vec::new();
+    }
+    let Some(limit) = history_limit(draft, newest) else { return Vec::new() };
+    let over = |task: &&&Task| is_over(task) && !task.wanted();
+    older.iter().filter(over).take(slot.len().saturating_sub(limit)).copied().collect()
+}
+
+/// Tasks kept per slot, the live one included; `None` keeps all. Limited restarts keep what is
+/// needed to count them.
+fn history_limit(draft: &Draft<'_>, newest: &Task) -> Option<usize> {
+    let limit = match draft.view.cluster() {
+        Some(cluster) => cluster.spec.task_history_limit,
+        None => defaults::TASK_HISTORY_LIMIT,
+    };
+    let limit = usize::try_from(limit).ok()?;
+    match newest.spec().restart.max_attempts {
+        0 => Some(limit),
+        attempts => Some(usize::try_from(attempts).unwrap_or(usize::MAX).saturating_add(1)),
+    }
+}
+
+/// Ends a task that is to end and that no agent will report on.
+fn end_unassigned(draft: &mut Draft<'_>, task: &Task) {
+    if task.desired != TaskState::Shutdown || task.status.state >= TaskState::Assigned {
+        return;
+    }
+    let end = Change::EndTask {
+        task: task.id,
+        state: TaskState::Shutdown,
+        message: "shut down before it was assigned".to_owned(),
+    };
+    draft.decide_on(task, Reason::NeverAssigned, Vec::new(), vec![end]);
+}
+
+fn drop_task(draft: &mut Draft<'_>, task: &Task, reason: Reason) -> Option<TaskId> {
+    let drop = vec![Change::RemoveTask(task.id)];
+    draft.decide_on(task, reason, Vec::new(), drop).map(|_| task.id)
+}
