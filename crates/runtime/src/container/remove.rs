@@ -1,0 +1,50 @@
+//! Takes a container away.
+
+use containerd_client::services::v1::DeleteContainerRequest;
+use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
+
+use super::create::check_id;
+use crate::error::Tolerate;
+use crate::rpc::{QUICK, rpc};
+use crate::{Error, Runtime};
+
+impl Runtime {
+    /// Kills the process if it runs and removes everything [`Runtime::create`] and
+    /// [`Runtime::start`] made: process, shim, cgroup, record, root file system, output.
+    ///
+    /// Pieces that are gone already are passed over, and so a container that is not there is
+    /// fine. The record goes only after the process: what still runs stays listed.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, after trying the rest; call again.
+    pub async fn remove(&self, id: &str) -> Result<(), Error> {
+        check_id(id)?;
+        self.end(id).await?;
+        self.delete_task(id).await?;
+        let request = DeleteContainerRequest { id: id.into() };
+        let record = rpc("delete container", QUICK, self.link.containers().delete(request)).await;
+        let snapshot = self.remove_snapshot(id).await;
+        let output = self.remove_output(id).await;
+        record.or_absent()?;
+        snapshot?;
+        output
+    }
+
+    pub(super) async fn remove_snapshot(&self, id: &str) -> Result<(), Error> {
+        let (snapshotter, key) = (self.options.snapshotter.clone(), id.to_owned());
+        let request = RemoveSnapshotRequest { snapshotter, key };
+        let removed = rpc("remove snapshot", QUICK * 3, self.link.snapshots().remove(request)).await;
+        removed.or_absent().map(drop)
+    }
+
+    async fn remove_output(&self, id: &str) -> Result<(), Error> {
+        let Some(path) = self.log_path(id) else { return Ok(()) };
+        match tokio::fs::remove_file(path).await {
+            Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove the output of a container")(failure))
+            }
+            _ => Ok(()),
+        }
+    }
+}

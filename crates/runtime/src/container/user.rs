@@ -1,0 +1,148 @@
+//! Finds users and groups as the image's `/etc/passwd` and `/etc/group` name them.
+//!
+//! The files are read from the directories of the snapshot, topmost first, without mounting it:
+//! a whiteout hides what is below, links are not followed. A directory that an upper layer made
+//! opaque is not told from one it merely touched.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use containerd_client::types::Mount;
+
+use crate::Error;
+
+/// Largest user database read.
+const MOST: u64 = 1 << 20;
+
+/// Who the process is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Identity {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) groups: Vec<u32>,
+}
+
+/// Reads `USER[:GROUP]` as Docker does: without a group, the user's own and all it is listed in.
+pub(super) fn resolve(wanted: &str, mounts: &[Mount]) -> Result<Identity, Error> {
+    let layers = layers(mounts);
+    let read = |path| read(&layers, Path::new(path)).map_err(Error::io("read the image's users"));
+    identity(wanted, &read("passwd")?, &read("group")?)
+}
+
+fn identity(wanted: &str, passwd: &str, group: &str) -> Result<Identity, Error> {
+    let (user, wanted_group) = wanted.split_once(':').unwrap_or((wanted, ""));
+    let user = if user.is_empty() { "0" } else { user };
+    let found = lines(passwd).find(|line| named(line, user));
+    let bad = |what: &str, name: &str| Error::BadConfig {
+        field: "user",
+        why: format!("no {what} {name:?} in the image"),
+    };
+    let field = |line: &[&str], at: usize| line.get(at).and_then(|field| field.parse().ok());
+    let uid = found.as_ref().and_then(|line| field(line, 2)).or_else(|| user.parse().ok());
+    let uid = uid.ok_or_else(|| bad("user", user))?;
+    if !wanted_group.is_empty() {
+        let found = lines(group).find(|line| named(line, wanted_group));
+        let gid = found.and_then(|line| field(&line, 2)).or_else(|| wanted_group.parse().ok());
+        let gid = gid.ok_or_else(|| bad("group", wanted_group))?;
+        return Ok(Identity { uid, gid, groups: Vec::new() });
+    }
+    let gid = found.as_ref().and_then(|line| field(line, 3)).unwrap_or(0);
+    let name = found.as_ref().and_then(|line| line.first().copied()).unwrap_or(user);
+    let member = |line: &Vec<&str>| {
+        line.get(3).is_some_and(|members| members.split(',').any(|member| member == name))
+    };
+    let groups = lines(group).filter(member).filter_map(|line| field(&line, 2)).collect();
+    Ok(Identity { uid, gid, groups })
+}
+
+fn lines(database: &str) -> impl Iterator<Item = Vec<&str>> {
+    database.lines().map(|line| line.trim().split(':').collect())
+}
+
+/// By name first; a number also names itself.
+fn named(line: &[&str], wanted: &str) -> bool {
+    let number = wanted.parse::<u32>().is_ok() && line.get(2) == Some(&wanted);
+    line.first() == Some(&wanted) || number
+}
+
+/// Directories of a snapshot, topmost first.
+fn layers(mounts: &[Mount]) -> Vec<PathBuf> {
+    let Some(mount) = mounts.first() else { return Vec::new() };
+    if mount.r#type != "overlay" {
+        return vec![mount.source.clone().into()];
+    }
+    let option = |key: &str| mount.options.iter().find_map(|option| option.strip_prefix(key));
+    let upper = option("upperdir=").into_iter();
+    let lower = option("lowerdir=").unwrap_or_default().split(':').filter(|dir| !dir.is_empty());
+    upper.chain(lower).map(PathBuf::from).collect()
+}
+
+/// A file of `/etc`; empty when the image has none.
+fn read(layers: &[PathBuf], file: &Path) -> std::io::Result<String> {
+    for layer in layers {
+        for path in [layer.join("etc"), layer.join("etc").join(file)] {
+            let Ok(meta) = path.symlink_metadata() else { break };
+            let kind = meta.file_type();
+            if kind.is_symlink() || (kind.is_char_device() && meta.rdev() == 0) {
+                return Ok(String::new());
+            }
+            if kind.is_file() {
+                let mut bytes = Vec::new();
+                File::open(path)?.take(MOST).read_to_end(&mut bytes)?;
+                return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+    }
+    Ok(String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv:/bin/false\n";
+    const GROUP: &str = "root:x:0:\nwww:x:34:\nlogs:x:40:other,web\nssl:x:41:web\n";
+
+    fn found(wanted: &str) -> Option<(u32, u32, Vec<u32>)> {
+        let identity = identity(wanted, PASSWD, GROUP).ok()?;
+        Some((identity.uid, identity.gid, identity.groups))
+    }
+
+    #[test]
+    fn users_are_found_as_docker_finds_them() {
+        assert_eq!(found(""), Some((0, 0, vec![])));
+        assert_eq!(found("web"), Some((33, 34, vec![40, 41])));
+        assert_eq!(found("33"), Some((33, 34, vec![40, 41])));
+        assert_eq!(found("web:ssl"), Some((33, 41, vec![])));
+        assert_eq!(found("1000"), Some((1000, 0, vec![])));
+        assert_eq!(found("1000:1001"), Some((1000, 1001, vec![])));
+        assert_eq!(found("nobody"), None);
+        assert_eq!(found("web:nogroup"), None);
+        assert_eq!(found("-1"), None);
+        assert_eq!(found("4294967296"), None);
+    }
+
+    #[test]
+    fn upper_layers_hide_lower_ones_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [top, bottom] = ["top", "bottom"].map(|name| dir.path().join(name));
+        for layer in [&top, &bottom] {
+            std::fs::create_dir_all(layer.join("etc")).unwrap();
+        }
+        std::fs::write(bottom.join("etc/passwd"), "below").unwrap();
+        std::fs::write(bottom.join("etc/group"), "below").unwrap();
+        std::fs::write(top.join("etc/passwd"), "above").unwrap();
+        std::os::unix::fs::symlink("/etc/group", top.join("etc/group")).unwrap();
+        let option = format!("lowerdir={}:{}", top.display(), bottom.display());
+        let overlay =
+            Mount { r#type: "overlay".into(), options: vec![option], ..Mount::default() };
+
+        let layers = layers(&[overlay]);
+
+        assert_eq!(read(&layers, Path::new("passwd")).unwrap(), "above");
+        assert_eq!(read(&layers, Path::new("group")).unwrap(), "");
+        assert_eq!(read(&layers[1..], Path::new("group")).unwrap(), "below");
+    }
+}

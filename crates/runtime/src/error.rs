@@ -1,0 +1,127 @@
+//! Why a call did not do what it should.
+
+use std::time::Duration;
+
+use crate::archive::BadArchive;
+
+/// A variant per thing the caller does differently.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such container.
+    #[error("no container {id}")]
+    NotFound {
+        /// The container.
+        id: String,
+    },
+    /// The container has no process: it never started, or its end was lost with its shim.
+    /// [`crate::Runtime::containers`] tells which.
+    #[error("container {id} has no process")]
+    NoProcess {
+        /// The container.
+        id: String,
+    },
+    /// The container ran before; a container runs once. Remove it and make another.
+    #[error("container {id} ran already")]
+    AlreadyRan {
+        /// The container.
+        id: String,
+    },
+    /// The process could not be started, and trying again will not help.
+    #[error("start container {id}: {why}")]
+    NotStarted {
+        /// The container.
+        id: String,
+        /// What the OCI runtime said, such as a command that is not in the image.
+        why: String,
+    },
+    /// No such image here, or one that was not unpacked. Load or pull it first.
+    #[error("no image {reference}")]
+    ImageMissing {
+        /// The full name that was looked up.
+        reference: String,
+    },
+    /// Not an image reference.
+    #[error("image name {reference:?}: {why}")]
+    BadReference {
+        /// What was given.
+        reference: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The configuration cannot be met with this image.
+    #[error("{field}: {why}")]
+    BadConfig {
+        /// Field of [`crate::ContainerConfig`].
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The archive was refused; nothing of it was kept.
+    #[error("bad image archive")]
+    BadArchive(#[from] BadArchive),
+    /// containerd cannot be reached now. It may come back: try again later.
+    #[error("containerd does not answer ({call})")]
+    Unavailable {
+        /// The call.
+        call: &'static str,
+    },
+    /// No answer in time; the outcome is unknown. Every call may be made again.
+    #[error("no answer to {call} within {} s", .waited.as_secs())]
+    TimedOut {
+        /// The call.
+        call: &'static str,
+        /// How long this side waited.
+        waited: Duration,
+    },
+    /// containerd refused.
+    #[error("{call}: {}", .status.message())]
+    Containerd {
+        /// The call.
+        call: &'static str,
+        /// What it said.
+        status: Box<tonic::Status>,
+    },
+    /// This host refused.
+    #[error("{doing}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { doing, source }
+    }
+
+    fn is(&self, code: tonic::Code) -> bool {
+        matches!(self, Self::Containerd { status, .. } if status.code() == code)
+    }
+}
+
+/// Reads the two refusals that mean "it is so already".
+pub(crate) trait Tolerate<T>: Sized {
+    /// `None` when the object is not there.
+    fn or_absent(self) -> Result<Option<T>, Error>;
+    /// `None` when the object is there already.
+    fn or_present(self) -> Result<Option<T>, Error>;
+}
+
+impl<T> Tolerate<T> for Result<T, Error> {
+    fn or_absent(self) -> Result<Option<T>, Error> {
+        match self {
+            Err(refusal) if refusal.is(tonic::Code::NotFound) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    fn or_present(self) -> Result<Option<T>, Error> {
+        match self {
+            Err(refusal) if refusal.is(tonic::Code::AlreadyExists) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Images and containers of one node, through containerd.
+//!
+//! A [`Runtime`] is a cheap handle on one containerd and one of its namespaces. Every call may be
+//! made again with the same arguments: it finds what an earlier call left and carries on. Every
+//! request has a deadline, and containerd may restart at any time: calls fail with
+//! [`Error::Unavailable`] meanwhile and work again afterwards, containers keep running.
+//!
+//! Nothing here knows services or tasks, and nothing here decides what should run.
+//!
+//! - [`archive`]: what a tar file says it holds, checked before containerd sees any of it.
+//! - [`image`] and [`content`]: putting that into containerd's store, all or nothing.
+//! - [`container`]: one file per step of a container's life.
+//! - [`events`]: exits as they happen, and word when some may have been missed.
+
+mod archive;
+mod container;
+mod content;
+mod error;
+mod events;
+mod image;
+mod options;
+mod reference;
+mod rpc;
+mod signal;
+
+pub use archive::{BadArchive, Limits};
+pub use container::{
+    ContainerConfig, ContainerState, Exit, Network, Privileges, Resources, Status,
+};
+pub use error::Error;
+pub use events::{ContainerEvent, Events};
+pub use image::Image;
+pub use options::{Options, Runtime};
+pub use reference::full_name;
+pub use signal::{Signal, UnknownSignal};

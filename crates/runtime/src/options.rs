@@ -1,0 +1,85 @@
+//! How to reach containerd, and the handle that does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
+
+use crate::archive::Limits;
+use crate::error::Tolerate;
+use crate::rpc::{Link, QUICK, rpc};
+use crate::{Error, Events};
+
+/// Where containerd is and what of it is ours.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// containerd's socket.
+    pub socket: PathBuf,
+    /// Namespace in containerd; everything in it is ours.
+    pub namespace: String,
+    /// Snapshotter that holds the root file systems.
+    pub snapshotter: String,
+    /// Parent of every container's cgroup, absolute within each hierarchy.
+    pub cgroup_parent: String,
+    /// Root of runc's state; `None` means containerd's default.
+    pub runc_root: Option<PathBuf>,
+    /// Output of each container goes to `<log_dir>/<id>.log`, stdout and stderr together and
+    /// without bound; `None` drops it.
+    pub log_dir: Option<PathBuf>,
+    /// Existing directory for image archives while they are checked. Needs as much room as an
+    /// unpacked archive.
+    pub spool_dir: PathBuf,
+    /// Bounds on image archives.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            socket: "/run/containerd/containerd.sock".into(),
+            namespace: "swarm".into(),
+            snapshotter: "overlayfs".into(),
+            cgroup_parent: "/swarm".into(),
+            runc_root: None,
+            log_dir: None,
+            spool_dir: std::env::temp_dir(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A cheap handle on one containerd.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    pub(crate) link: Link,
+    pub(crate) options: Arc<Options>,
+    version: Arc<str>,
+}
+
+impl Runtime {
+    /// Connects and makes the namespace when it is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] while containerd is not up.
+    pub async fn connect(options: Options) -> Result<Self, Error> {
+        let link = Link::new(&options.socket, &options.namespace)?;
+        let version = rpc("version", QUICK, link.version().version(())).await?.version;
+        let namespace = Namespace { name: options.namespace.clone(), ..Namespace::default() };
+        let request = CreateNamespaceRequest { namespace: Some(namespace) };
+        rpc("create namespace", QUICK, link.namespaces().create(request)).await.or_present()?;
+        Ok(Self { link, options: Arc::new(options), version: version.into() })
+    }
+
+    /// containerd's version when this handle was made.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Starts watching. Dropping the result stops it.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::watch(self.link.clone(), &self.options.namespace)
+    }
+}

@@ -1,0 +1,182 @@
+//! A private containerd.
+
+use std::fs::{self, File};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const START: Duration = Duration::from_secs(20);
+const STOP: Duration = Duration::from_secs(10);
+
+/// A running daemon with everything in one directory.
+#[derive(Debug)]
+pub struct Containerd {
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Containerd {
+    /// Starts a daemon in `dir`, which exists, is empty or was used before, and has a short path
+    /// (sockets allow 107 bytes). Returns when it accepts connections.
+    ///
+    /// # Panics
+    ///
+    /// When it does not within 20 s; the message ends with its log.
+    #[must_use]
+    pub fn start(dir: &Path) -> Self {
+        let config = dir.join("config.toml");
+        fs::write(&config, config_text(dir)).unwrap_or_else(|why| panic!("write {config:?}: {why}"));
+        let daemon = Self { dir: dir.to_owned(), child: spawn(dir) };
+        daemon.await_socket();
+        daemon
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("c.sock")
+    }
+
+    /// Where its runc keeps state, for containers not to mix with the host's.
+    #[must_use]
+    pub fn runc_root(&self) -> PathBuf {
+        self.dir.join("runc")
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills the daemon, SIGKILL, and starts it again on the same state. Containers live on.
+    ///
+    /// # Panics
+    ///
+    /// As [`Containerd::start`].
+    pub fn restart(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(self.socket());
+        self.child = spawn(&self.dir);
+        self.await_socket();
+    }
+
+    fn await_socket(&self) {
+        let deadline = Instant::now() + START;
+        while UnixStream::connect(self.socket()).is_err() {
+            if Instant::now() > deadline {
+                let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+                panic!("containerd does not come up:\n{log}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn stop(&mut self) {
+        end_shims(&self.dir);
+        let pid = i32::try_from(self.child.id()).map(Pid::from_raw);
+        let asked = pid.is_ok_and(|pid| kill(pid, Signal::SIGTERM).is_ok());
+        let deadline = Instant::now() + STOP;
+        while asked && Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        self.stop();
+        unmount_below(&self.dir);
+    }
+}
+
+fn spawn(dir: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(dir.join("log"));
+    let log = log.unwrap_or_else(|why| panic!("open the log: {why}"));
+    let mut command = Command::new("containerd");
+    command.arg("--config").arg(dir.join("config.toml"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.spawn().unwrap_or_else(|why| panic!("start containerd: {why}"))
+}
+
+fn config_text(dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        r#"version = 2
+root = "{dir}/root"
+state = "{dir}/state"
+disabled_plugins = [
+  "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
+]
+[grpc]
+address = "{dir}/c.sock"
+[ttrpc]
+address = "{dir}/t.sock"
+"#
+    )
+}
+
+/// Kills the first processes of containers still there, then their shims, known by bundle.
+fn end_shims(dir: &Path) {
+    let socket = dir.join("c.sock");
+    for (pid, arguments) in processes() {
+        let ours = arguments.first().is_some_and(|name| name.ends_with("containerd-shim-runc-v2"))
+            && arguments.iter().any(|argument| Path::new(argument) == socket);
+        if !ours {
+            continue;
+        }
+        for child in children(pid) {
+            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+        }
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+fn processes() -> Vec<(i32, Vec<String>)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let command = |pid: i32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+        Some((pid, line.split('\0').map(String::from).collect()))
+    };
+    pids.filter_map(command).collect()
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let stat = |child: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<i32>().ok()
+    };
+    match list {
+        Ok(list) if !list.is_empty() => {
+            list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        }
+        _ => {
+            let all = processes().into_iter().map(|(child, _)| child);
+            all.filter(|child| stat(child) == Some(pid)).collect()
+        }
+    }
+}
+
+/// Mounts of killed shims would keep the directory from being removed.
+fn unmount_below(dir: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for point in points.filter(|point| Path::new(point).starts_with(dir)) {
+        let _ = nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH);
+    }
+}

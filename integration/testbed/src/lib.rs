@@ -1,0 +1,14 @@
+//! What tests against real containerd need: a private daemon and images for it.
+//!
+//! A [`Containerd`] has root, state and sockets in a directory of its own and touches neither the
+//! host's containerd nor its containers. It is stopped by its process id when dropped, after
+//! the processes its shims left.
+
+mod containerd;
+mod images;
+
+pub use containerd::Containerd;
+pub use images::{busybox, busybox_archive};
+
+// Which archive to build.
+pub use mkimage::{Format, Layers};
