@@ -1,0 +1,191 @@
+//! Who leads, and whether it still may.
+//!
+//! openraft 0.9 lets a leader that no quorum answers believe in itself. So a leader whose last
+//! acknowledgement by a quorum is older than the lease counts as no leader here. A leader is
+//! announced only after a read barrier: its replica then holds all that was ever acknowledged.
+//!
+//! A leader that restarts within its lease leads the same term again, with empty tables: what
+//! tells the two apart is the incarnation.
+
+use std::time::Duration;
+
+use openraft::{RaftMetrics, ServerState};
+use swarm_types::NodeId;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::error::StopReason;
+use crate::propose::Proposer;
+use crate::type_config::{Member, MemberId};
+
+/// Whether this member leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leadership {
+    /// It leads, a quorum has said so within the lease, and its replica is up to date.
+    Leader {
+        /// Grows with every election.
+        term: u64,
+        /// Random for each time the store was opened.
+        incarnation: u64,
+    },
+    /// It follows.
+    Follower {
+        /// The leader, as far as is known.
+        leader: Option<NodeId>,
+    },
+    /// It would lead, but no quorum has said so within the lease, or the store has stopped.
+    NoQuorum,
+}
+
+type Metrics = RaftMetrics<MemberId, Member>;
+
+/// Watches raft and tells the outcome, until stopped.
+pub(crate) struct Leaderships {
+    pub(crate) metrics: watch::Receiver<Metrics>,
+    pub(crate) told: watch::Sender<Leadership>,
+    pub(crate) proposer: Proposer,
+    pub(crate) lease: Duration,
+    pub(crate) incarnation: u64,
+}
+
+impl Leaderships {
+    /// Runs until raft ends; the owner drops it to stop it.
+    pub(crate) async fn run(mut self) {
+        let mut confirmed = None;
+        loop {
+            let metrics = self.metrics.borrow_and_update().clone();
+            let seen = Instant::now();
+            if let Err(fatal) = &metrics.running_state {
+                self.proposer.fault.raise(StopReason::Raft(fatal.to_string()));
+                break;
+            }
+            let (found, expires) = assess(&metrics, seen, self.lease, self.incarnation);
+            if let Leadership::Leader { term, .. } = found {
+                if confirmed != Some(term) && self.confirm(term).await {
+                    confirmed = Some(term);
+                }
+            } else {
+                confirmed = None;
+            }
+            self.tell(if confirmed.is_some() { found } else { unconfirmed(found) });
+            if !self.wait(expires).await {
+                break;
+            }
+        }
+        self.tell(Leadership::NoQuorum);
+    }
+
+    /// Whether to look again; false at the end.
+    async fn wait(&mut self, expires: Option<Instant>) -> bool {
+        let expiry = async {
+            match expires {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.metrics.changed() => changed.is_ok(),
+            () = expiry => true,
+            _ = self.proposer.fault.raised() => false,
+        }
+    }
+
+    fn tell(&self, leadership: Leadership) {
+        let told = self.told.send_if_modified(|told| {
+            let changed = *told != leadership;
+            *told = leadership;
+            changed
+        });
+        if told {
+            tracing::info!(?leadership, "raft leadership");
+        }
+    }
+
+    /// Whether a quorum agrees and everything committed is applied here.
+    async fn confirm(&self, term: u64) -> bool {
+        let barrier = async {
+            // openraft writes no first entry for a leader it restores, and commits nothing of
+            // earlier terms before there is one.
+            if self.proposer.last_term() < Some(term) && self.proposer.write_nothing().await.is_err()
+            {
+                return false;
+            }
+            self.proposer.raft.ensure_linearizable().await.is_ok()
+        };
+        timeout(self.lease, barrier).await.unwrap_or(false)
+    }
+}
+
+fn unconfirmed(found: Leadership) -> Leadership {
+    match found {
+        Leadership::Leader { .. } => Leadership::NoQuorum,
+        other => other,
+    }
+}
+
+/// What the metrics say, and until when.
+fn assess(
+    metrics: &Metrics,
+    seen: Instant,
+    lease: Duration,
+    incarnation: u64,
+) -> (Leadership, Option<Instant>) {
+    let membership = metrics.membership_config.membership();
+    if metrics.state != ServerState::Leader {
+        let leader = metrics.current_leader.filter(|leader| *leader != metrics.id);
+        let leader = leader.and_then(|leader| membership.get_node(&leader));
+        return (Leadership::Follower { leader: leader.map(|member| member.node) }, None);
+    }
+    let leader = Leadership::Leader { term: metrics.current_term, incarnation };
+    // Where this member alone is a quorum, its own word is never old.
+    let alone = membership.get_joint_config().iter().all(|voters| {
+        voters.len() == 1 && voters.contains(&metrics.id)
+    });
+    if alone {
+        return (leader, None);
+    }
+    let age = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+    match age.and_then(|age| lease.checked_sub(age)) {
+        Some(left) if !left.is_zero() => (leader, Some(seen + left)),
+        _ => (Leadership::NoQuorum, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::type_config::{Membership, StoredMembership};
+
+    const LEASE: Duration = Duration::from_millis(900);
+
+    fn leader(voters: &[u64], age: Option<u64>) -> Metrics {
+        let nodes: BTreeMap<u64, Member> = voters.iter().map(|id| (*id, Member::default())).collect();
+        let voters: BTreeSet<u64> = voters.iter().copied().collect();
+        let membership = StoredMembership::new(None, Membership::new(vec![voters], nodes));
+        Metrics {
+            state: ServerState::Leader,
+            current_term: 7,
+            current_leader: Some(1),
+            millis_since_quorum_ack: age,
+            membership_config: Arc::new(membership),
+            ..Metrics::new_initial(1)
+        }
+    }
+
+    #[test]
+    fn a_leader_with_an_old_acknowledgement_is_none() {
+        let now = Instant::now();
+        let found = |metrics: &Metrics| assess(metrics, now, LEASE, 3);
+        let leads = Leadership::Leader { term: 7, incarnation: 3 };
+
+        assert_eq!(found(&leader(&[1], None)), (leads, None));
+        let fresh = found(&leader(&[1, 2, 3], Some(200)));
+        assert_eq!(fresh, (leads, Some(now + Duration::from_millis(700))));
+        for age in [None, Some(900), Some(5000)] {
+            assert_eq!(found(&leader(&[1, 2, 3], age)), (Leadership::NoQuorum, None), "{age:?}");
+        }
+    }
+}

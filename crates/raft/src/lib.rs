@@ -1,0 +1,42 @@
+//! The replicated log of Swarm: the store that cannot lose.
+//!
+//! openraft decides, sled and a durable mark remember, `swarm-state` computes. [`Raft`] is the
+//! handle on all of it: propose a [`Group`](swarm_types::Group), read, watch. What a group means
+//! is not known here.
+//!
+//! An acknowledgement is given only after its entry and the mark are synced. Whatever cannot be
+//! trusted on a start is refused by name; whatever fails while running stops the store for good.
+//!
+//! Start reading at [`Raft`], then `propose` (group commit), `log` (what is on disk, and in
+//! which order), `machine` and `hub` (how state is published), `compact` and `snapshot`.
+
+#![warn(missing_docs)]
+
+mod compact;
+mod disk;
+mod error;
+mod fault;
+mod hub;
+mod lanes;
+mod leadership;
+mod log;
+mod machine;
+mod mark;
+mod network;
+mod options;
+mod propose;
+mod raft;
+mod read;
+mod record;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod type_config;
+
+pub use error::{OpenError, ProposeError, ReadError, StopReason};
+pub use hub::{Watch, WatchError};
+pub use lanes::Lane;
+pub use leadership::Leadership;
+pub use options::{Limits, Options};
+pub use raft::{Info, Raft};
+pub use type_config::{Member, MemberId};

@@ -1,0 +1,299 @@
+//! Making a log, and deciding whether one that is found can be trusted.
+//!
+//! Trusted means: the mark is whole; the tree begins right after the mark's floor, has no hole,
+//! reaches at least to the mark's last entry, which is the same one; each entry opens and
+//! follows the one before it; the vote is not lower than the mark's; the mark's snapshot holds
+//! everything below the floor. What lies beyond the mark was never acknowledged and may stay.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use prost::Message;
+use sled::Batch;
+use swarm_crypto::seal::Sealer;
+use tokio::sync::mpsc;
+
+use super::positions::Positions;
+use super::table::{Fact, Seal, Stored, Table};
+use super::writer::{self, Writer};
+use super::{Log, Shared};
+use crate::disk::{Disk, parent};
+use crate::error::OpenError;
+use crate::fault::Fault;
+use crate::mark::{Anchor, Mark, MarkFile};
+use crate::record::{Malformed, PositionRecord, Tag, VoteRecord, decode_entry};
+use crate::type_config::{LogId, MemberId, Vote};
+
+/// Requests that may wait for the thread; openraft has one at a time, readers a few.
+const WAITING: usize = 64;
+
+/// Where the parts of the store are, and how they are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Founding {
+    pub(crate) dir: PathBuf,
+    pub(crate) disk: Disk,
+    pub(crate) sealer: Sealer,
+    pub(crate) fault: Fault,
+}
+
+impl Founding {
+    pub(crate) fn mark(&self) -> PathBuf {
+        self.dir.join("mark")
+    }
+
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+}
+
+/// A log that was opened, and what its mark said.
+pub(crate) struct Found {
+    pub(crate) log: Log,
+    pub(crate) mark: Mark,
+}
+
+/// Makes an empty log; durable with its directories when this returns.
+pub(crate) async fn create(founding: Founding, member: MemberId) -> Result<Found, OpenError> {
+    run(founding, move |founding| {
+        let seal = Seal { sealer: founding.sealer.clone(), store: rand::random() };
+        let mark = Mark {
+            store: seal.store,
+            member,
+            vote: None,
+            last: None,
+            floor: None,
+            snapshot: None,
+            complete: false,
+        };
+        make_dirs(founding)?;
+        let disk = founding.disk.clone();
+        let mark = MarkFile::create(&founding.mark(), disk, founding.sealer.clone(), mark)?;
+        let table = Table::open(&founding.tree(), founding.disk.clone(), seal)?;
+        table.settle()?;
+        Ok((table, mark, Tag::default(), Positions::default()))
+    })
+    .await
+}
+
+fn make_dirs(founding: &Founding) -> Result<(), OpenError> {
+    for dir in [&founding.dir, &founding.tree(), &founding.snapshots()] {
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(OpenError::io("create", dir)(error));
+            }
+            _ => {}
+        }
+        let holder = parent(dir);
+        founding.disk.sync_dir(holder).map_err(OpenError::io("sync", holder))?;
+    }
+    Ok(())
+}
+
+/// Opens the log that is there.
+pub(crate) async fn open(founding: Founding) -> Result<Found, OpenError> {
+    run(founding, |founding| {
+        let path = founding.mark();
+        if !path.exists() {
+            return Err(without_mark(founding));
+        }
+        let mark = MarkFile::open(&path, founding.disk.clone(), founding.sealer.clone())?;
+        if !mark.get().complete {
+            return Err(OpenError::Unfinished { dir: founding.dir.clone() });
+        }
+        let db = founding.tree().join("db");
+        match fs::metadata(&db) {
+            Ok(found) if found.len() > 0 => {}
+            Ok(_) => return Err(OpenError::damaged(&db, "it is empty")),
+            Err(_) => return Err(OpenError::damaged(&db, "it is missing")),
+        }
+        let seal = Seal { sealer: founding.sealer.clone(), store: mark.get().store };
+        let table = Table::open(&founding.tree(), founding.disk.clone(), seal)?;
+        let (tail, positions) = load(&table, mark.get())?;
+        Ok((table, mark, tail, positions))
+    })
+    .await
+}
+
+fn without_mark(founding: &Founding) -> OpenError {
+    let rest = [founding.tree(), founding.snapshots()];
+    if rest.iter().any(|part| part.exists()) {
+        OpenError::damaged(&founding.mark(), "it is missing")
+    } else {
+        OpenError::Absent { dir: founding.dir.clone() }
+    }
+}
+
+async fn run<P>(founding: Founding, prepare: P) -> Result<Found, OpenError>
+where
+    P: FnOnce(&Founding) -> Result<(Table, MarkFile, Tag, Positions), OpenError> + Send + 'static,
+{
+    let (requests, inbox) = mpsc::channel(WAITING);
+    let shared = std::sync::Arc::new(Shared::default());
+    let (log_fault, dir) = (founding.fault.clone(), founding.dir.clone());
+    let (told, mark) = tokio::sync::oneshot::channel();
+    let theirs = shared.clone();
+    let prepare = move || {
+        let (table, mark, tail, positions) = prepare(&founding)?;
+        *theirs.positions() = positions;
+        // Nobody waiting means that opening was given up; the thread then ends by itself.
+        let _ = told.send(mark.get().clone());
+        Ok(Writer { table, mark, tail, disk: founding.disk, shared: theirs })
+    };
+    let opened = writer::spawn(prepare, inbox, log_fault.clone());
+    let opened = opened.map_err(OpenError::io("start the log thread for", &dir))?;
+    opened.await.map_err(|_| log_fault.stopped())??;
+    let mark = mark.await.map_err(|_| log_fault.stopped())?;
+    Ok(Found { log: Log { requests, shared, fault: log_fault }, mark })
+}
+
+/// Reads the whole tree and holds it against the mark.
+fn load(table: &Table, mark: &Mark) -> Result<(Tag, Positions), OpenError> {
+    let mut positions = Positions::default();
+    positions.begin(mark.floor);
+    positions.vote = vote(table, mark)?;
+    if let (Some(floor), snapshot) = (mark.floor, mark.snapshot)
+        && snapshot.is_none_or(|snapshot| snapshot.last < floor.id)
+    {
+        return Err(damaged(table, "no snapshot holds the entries that were dropped"));
+    }
+    drop_below_floor(table, mark.floor)?;
+    let tail = load_entries(table, mark, &mut positions)?;
+    if positions.last < mark.last.map(|last| last.id) {
+        let (found, wanted) = (shown(positions.last), shown(mark.last.map(|last| last.id)));
+        return Err(damaged(table, format!("it ends at {found}, acknowledged was {wanted}")));
+    }
+    positions.committed = committed(table)?;
+    if positions.committed > positions.last {
+        return Err(damaged(table, "entries that were committed are missing"));
+    }
+    if let Some(snapshot) = mark.snapshot {
+        positions.snapshot_taken(snapshot.last.index);
+    }
+    Ok((tail, positions))
+}
+
+fn load_entries(
+    table: &Table,
+    mark: &Mark,
+    positions: &mut Positions,
+) -> Result<Tag, OpenError> {
+    let mut chain = Chain { next: mark.floor.map_or(0, |floor| floor.id.index + 1), tag: None };
+    chain.tag = match mark.floor {
+        Some(floor) => floor.tag,
+        None => Some(Tag::default()),
+    };
+    for stored in table.entries(chain.next) {
+        let stored = stored.map_err(|broken| damaged(table, broken))?;
+        let tag = stored.tag;
+        let size = stored.size;
+        let entry = chain.follow(stored).map_err(|why| damaged(table, why))?;
+        let id = entry.log_id;
+        if mark.last.is_some_and(|last| last.id.index == id.index && last != Anchor { id, tag: Some(tag) }) {
+            return Err(damaged(table, format!("entry {} is not the acknowledged one", id.index)));
+        }
+        positions.restore(entry, size);
+    }
+    Ok(chain.tag.unwrap_or_default())
+}
+
+/// Follows the entries from one to the next.
+struct Chain {
+    next: u64,
+    /// Tag of the entry before; `None` right after a snapshot that came from elsewhere.
+    tag: Option<Tag>,
+}
+
+impl Chain {
+    fn follow(&mut self, stored: Stored) -> Result<crate::type_config::LogEntry, Misplaced> {
+        let index = stored.index;
+        if index != self.next {
+            return Err(Misplaced::Hole { from: self.next, to: index });
+        }
+        let (entry, after) = decode_entry(&stored.clear)?;
+        if entry.log_id.index != index || self.tag.is_some_and(|tag| tag != after) {
+            return Err(Misplaced::Chain { index });
+        }
+        self.next += 1;
+        self.tag = Some(stored.tag);
+        Ok(entry)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Misplaced {
+    #[error("entries {from} to {to} are missing", to = to - 1)]
+    Hole { from: u64, to: u64 },
+    #[error("entry {index} does not follow the one before it")]
+    Chain { index: u64 },
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+/// Finishes a purge that a crash interrupted.
+fn drop_below_floor(table: &Table, floor: Option<Anchor>) -> Result<(), OpenError> {
+    let Some(floor) = floor else { return Ok(()) };
+    if table.first()?.is_some_and(|first| first <= floor.id.index) {
+        let mut batch = Batch::default();
+        table.drop_entries(&mut batch, 0, Some(floor.id.index + 1))?;
+        table.relax(batch)?;
+    }
+    Ok(())
+}
+
+fn vote(table: &Table, mark: &Mark) -> Result<Option<Vote>, OpenError> {
+    let stored = table.fact(Fact::Vote)?;
+    let stored = stored.map(|bytes| VoteRecord::decode(&*bytes).map(Vote::from)).transpose();
+    let stored = stored.map_err(|error| damaged(table, error))?;
+    if stored < mark.vote {
+        return Err(damaged(table, "the vote it holds is older than the last one given"));
+    }
+    Ok(stored)
+}
+
+fn committed(table: &Table) -> Result<Option<LogId>, OpenError> {
+    let stored = table.fact(Fact::Committed)?;
+    let stored = stored.map(|bytes| PositionRecord::decode(&*bytes).map(LogId::from)).transpose();
+    stored.map_err(|error| damaged(table, error))
+}
+
+fn damaged(table: &Table, why: impl ToString) -> OpenError {
+    OpenError::damaged(table.path(), why)
+}
+
+fn shown(id: Option<LogId>) -> String {
+    id.map_or_else(|| "nothing".into(), |id| format!("entry {} of term {}", id.index, id.leader_id.term))
+}
+
+/// Removes a store that was never completed. Refuses to touch any other.
+pub(crate) fn clear_unfinished(founding: &Founding) -> Result<(), OpenError> {
+    let path = founding.mark();
+    if !path.exists() {
+        return match without_mark(founding) {
+            OpenError::Absent { .. } => Ok(()),
+            damage => Err(damage),
+        };
+    }
+    let mark = MarkFile::open(&path, founding.disk.clone(), founding.sealer.clone())?;
+    if mark.get().complete {
+        return Err(OpenError::Exists { dir: founding.dir.clone() });
+    }
+    for part in [founding.tree(), founding.snapshots()] {
+        remove_dir(&part)?;
+    }
+    // Last, so that an interruption leaves it to be found again.
+    founding.disk.remove(&path).map_err(OpenError::io("remove", &path))
+}
+
+fn remove_dir(dir: &Path) -> Result<(), OpenError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(OpenError::io("remove", dir)(error))
+        }
+        _ => Ok(()),
+    }
+}

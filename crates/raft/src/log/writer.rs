@@ -1,0 +1,264 @@
+//! The thread that owns the tree and the mark, and the order in which it makes them durable.
+//!
+//! - Append: entries into the tree, flush, sync; the mark, sync; then the callback.
+//! - Truncate and purge: the mark first, since the tree may hold more than the mark says but
+//!   never less.
+//! - Vote: tree and mark, as an append.
+//!
+//! An error or a panic ends the thread: whoever waits gets nothing, and [`Fault`] says why.
+
+use std::any::Any;
+use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use prost::Message;
+use sled::Batch;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Shared;
+use super::table::{Fact, Table};
+use crate::disk::{Disk, Step};
+use crate::error::{OpenError, StopReason};
+use crate::fault::{Fault, panic_message};
+use crate::mark::{Anchor, MarkFile, SnapshotRef};
+use crate::record::{PositionRecord, Tag, VoteRecord, decode_entry};
+use crate::type_config::{LogEntry, LogFlushed, LogId, Vote};
+
+/// What the thread is asked to do.
+pub(super) enum Request {
+    Append { entries: Vec<LogEntry>, callback: LogFlushed },
+    SaveVote { vote: Vote, answer: oneshot::Sender<()> },
+    Truncate { index: u64, answer: oneshot::Sender<()> },
+    Purge { upto: LogId, answer: oneshot::Sender<()> },
+    Read { from: u64, to: u64, answer: oneshot::Sender<Vec<LogEntry>> },
+    UseSnapshot { snapshot: SnapshotRef, answer: oneshot::Sender<()> },
+    Complete { answer: oneshot::Sender<()> },
+    Close { answer: oneshot::Sender<()> },
+}
+
+pub(super) struct Writer {
+    pub(super) table: Table,
+    pub(super) mark: MarkFile,
+    /// Tag of the last entry, which the next one follows.
+    pub(super) tail: Tag,
+    pub(super) disk: Disk,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// Runs on the thread until asked to close, until nobody is left to ask, or until it fails.
+///
+/// `prepare` opens the store; on the thread, because sled may panic over a damaged file.
+pub(super) fn spawn<P>(
+    prepare: P,
+    mut requests: mpsc::Receiver<Request>,
+    fault: Fault,
+) -> io::Result<oneshot::Receiver<Result<(), OpenError>>>
+where
+    P: FnOnce() -> Result<Writer, OpenError> + Send + 'static,
+{
+    let (opened, outcome) = oneshot::channel();
+    let body = move || {
+        let prepared = catch_unwind(AssertUnwindSafe(prepare));
+        let prepared = prepared.unwrap_or_else(|panic| Err(panicked(&*panic).into()));
+        let mut writer = match prepared {
+            Ok(writer) => writer,
+            Err(error) => return drop(opened.send(Err(error))),
+        };
+        if opened.send(Ok(())).is_err() {
+            return;
+        }
+        let served = catch_unwind(AssertUnwindSafe(|| serve(&mut writer, &mut requests)));
+        let answer = match served.unwrap_or_else(|panic| Err(panicked(&*panic))) {
+            Ok(answer) => answer,
+            Err(reason) => {
+                // Before the requests are dropped: those who wait ask for the reason.
+                fault.raise(reason);
+                None
+            }
+        };
+        // Dropping sled may panic as well, once it has failed.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(writer)));
+        drop(requests);
+        let _ = answer.map(|answer| answer.send(()));
+    };
+    thread::Builder::new().name("raft-log".into()).spawn(body).map(|_| outcome)
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> StopReason {
+    StopReason::Panicked { part: "log", message: panic_message(panic) }
+}
+
+type Closing = Option<oneshot::Sender<()>>;
+
+fn serve(
+    writer: &mut Writer,
+    requests: &mut mpsc::Receiver<Request>,
+) -> Result<Closing, StopReason> {
+    while let Some(request) = requests.blocking_recv() {
+        if let ControlFlow::Break(answer) = writer.handle(request)? {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+impl Writer {
+    fn handle(
+        &mut self,
+        request: Request,
+    ) -> Result<ControlFlow<oneshot::Sender<()>>, StopReason> {
+        match request {
+            Request::Append { entries, callback } => self.append(&entries, callback)?,
+            Request::SaveVote { vote, answer } => {
+                self.save_vote(vote)?;
+                self.acknowledge(answer, ())?;
+            }
+            Request::Truncate { index, answer } => {
+                self.truncate(index)?;
+                self.acknowledge(answer, ())?;
+            }
+            Request::Purge { upto, answer } => {
+                self.purge(upto)?;
+                self.acknowledge(answer, ())?;
+            }
+            Request::Read { from, to, answer } => {
+                // An answer nobody waits for is no error.
+                let _ = answer.send(self.read(from, to)?);
+            }
+            Request::UseSnapshot { snapshot, answer } => {
+                self.mark.update(|mark| mark.snapshot = Some(snapshot))?;
+                self.shared.positions().snapshot_taken(snapshot.last.index);
+                self.acknowledge(answer, ())?;
+            }
+            Request::Complete { answer } => {
+                self.mark.update(|mark| mark.complete = true)?;
+                self.acknowledge(answer, ())?;
+            }
+            Request::Close { answer } => return Ok(ControlFlow::Break(answer)),
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn append(&mut self, entries: &[LogEntry], callback: LogFlushed) -> Result<(), StopReason> {
+        let Some(last) = entries.last().map(|entry| entry.log_id) else {
+            callback.log_io_completed(Ok(()));
+            return Ok(());
+        };
+        let mut batch = Batch::default();
+        let mut tail = self.tail;
+        let mut sizes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (tag, size) = self.table.put_entry(&mut batch, entry, &tail);
+            tail = tag;
+            sizes.push(size);
+        }
+        self.put_committed(&mut batch);
+        self.table.commit(batch)?;
+        self.mark.update(|mark| mark.last = Some(Anchor { id: last, tag: Some(tail) }))?;
+        self.tail = tail;
+        {
+            let mut positions = self.shared.positions();
+            sizes.into_iter().for_each(|size| positions.durable(size));
+        }
+        self.shared.grown.notify_waiters();
+        self.announce()?;
+        callback.log_io_completed(Ok(()));
+        Ok(())
+    }
+
+    fn put_committed(&self, batch: &mut Batch) {
+        if let Some(committed) = self.shared.positions().committed {
+            let record = PositionRecord::from(committed).encode_to_vec();
+            self.table.put_fact(batch, Fact::Committed, &record);
+        }
+    }
+
+    fn save_vote(&mut self, vote: Vote) -> Result<(), StopReason> {
+        let mut batch = Batch::default();
+        self.table.put_fact(&mut batch, Fact::Vote, &VoteRecord::from(vote).encode_to_vec());
+        self.table.commit(batch)?;
+        self.mark.update(|mark| mark.vote = Some(vote))?;
+        self.shared.positions().vote = Some(vote);
+        Ok(())
+    }
+
+    /// Drops the entries from `index` on.
+    fn truncate(&mut self, index: u64) -> Result<(), StopReason> {
+        let (last, floor) = {
+            let positions = self.shared.positions();
+            let before = index.checked_sub(1).and_then(|before| positions.id_at(before));
+            (before.or(positions.floor), positions.floor)
+        };
+        let tag = match last {
+            Some(last) if Some(last) != floor => self.tag_at(last.index)?,
+            _ => self.mark.get().floor.and_then(|floor| floor.tag),
+        };
+        self.mark.update(|mark| mark.last = last.map(|id| Anchor { id, tag }))?;
+        let mut batch = Batch::default();
+        self.table.drop_entries(&mut batch, index, None)?;
+        self.table.commit(batch)?;
+        self.tail = tag.unwrap_or_default();
+        self.shared.positions().truncate(index, last);
+        Ok(())
+    }
+
+    /// Drops the entries up to `upto`, which the snapshot in use holds.
+    fn purge(&mut self, upto: LogId) -> Result<(), StopReason> {
+        let within = self.shared.positions().id_at(upto.index).is_some();
+        let tag = if within { self.tag_at(upto.index)? } else { None };
+        let beyond = self.mark.get().last.is_none_or(|last| last.id.index < upto.index);
+        let anchor = Anchor { id: upto, tag };
+        self.mark.update(|mark| {
+            mark.floor = Some(anchor);
+            if beyond {
+                mark.last = Some(anchor);
+            }
+        })?;
+        let mut batch = Batch::default();
+        self.table.drop_entries(&mut batch, 0, Some(upto.index + 1))?;
+        self.table.relax(batch)?;
+        if beyond {
+            self.tail = Tag::default();
+        }
+        self.shared.positions().purge(upto);
+        Ok(())
+    }
+
+    fn tag_at(&self, index: u64) -> Result<Option<Tag>, StopReason> {
+        let stored = self.table.entries(index).next().transpose();
+        let stored = stored.map_err(StopReason::disk("read", self.table.path()))?;
+        Ok(stored.filter(|stored| stored.index == index).map(|stored| stored.tag))
+    }
+
+    fn read(&self, from: u64, to: u64) -> Result<Vec<LogEntry>, StopReason> {
+        let floor = self.shared.positions().floor;
+        let from = from.max(floor.map_or(0, |floor| floor.index + 1));
+        let mut entries = Vec::new();
+        if from >= to {
+            return Ok(entries);
+        }
+        for stored in self.table.entries(from) {
+            let stored = stored.map_err(StopReason::disk("read", self.table.path()))?;
+            if stored.index >= to {
+                break;
+            }
+            let decoded = decode_entry(&stored.clear);
+            entries.push(decoded.map_err(StopReason::disk("read", self.table.path()))?.0);
+        }
+        Ok(entries)
+    }
+
+    fn acknowledge<T>(&self, answer: oneshot::Sender<T>, value: T) -> Result<(), StopReason> {
+        self.announce()?;
+        let _ = answer.send(value);
+        Ok(())
+    }
+
+    fn announce(&self) -> Result<(), StopReason> {
+        let announced = self.disk.announce(Step::Acknowledge, self.mark.path());
+        announced.map_err(StopReason::disk("acknowledge", self.mark.path()))
+    }
+}

@@ -1,0 +1,206 @@
+//! Which snapshot is in use, making the next one, taking over one that was sent.
+
+use std::fs::{self, File};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use swarm_state::{Snapshot, State};
+use tokio::sync::oneshot;
+
+use super::file::{self, SnapshotFile};
+use crate::disk::{Disk, Step};
+use crate::error::{OpenError, StopReason};
+use crate::fault::panic_message;
+use crate::log::{Log, Seal};
+use crate::mark::SnapshotRef;
+use crate::record::{hex, snapshot_id};
+use crate::type_config::SnapshotMeta;
+
+/// How much lower than the daemon's own threads the one that writes snapshots ranks.
+const NICE: i32 = 10;
+
+/// Cheap handle on the snapshots of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshots(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    disk: Disk,
+    seal: Seal,
+    log: Log,
+    current: Mutex<Option<Current>>,
+}
+
+#[derive(Clone, Debug)]
+struct Current {
+    meta: SnapshotMeta,
+    file: SnapshotFile,
+    size: u64,
+}
+
+impl Snapshots {
+    /// Opens the snapshot the mark names, checks it whole and removes what is left over.
+    pub(crate) fn open(
+        dir: PathBuf,
+        disk: Disk,
+        seal: Seal,
+        log: Log,
+        named: Option<SnapshotRef>,
+    ) -> Result<(Self, Option<(SnapshotMeta, State)>), OpenError> {
+        let this = Self(Arc::new(Inner { dir, disk, seal, log, current: Mutex::new(None) }));
+        let Some(named) = named else {
+            this.sweep(None)?;
+            return Ok((this, None));
+        };
+        let expected = SnapshotMeta {
+            last_log_id: Some(named.last),
+            snapshot_id: hex(&named.id),
+            ..SnapshotMeta::default()
+        };
+        let path = this.path(&expected);
+        if !path.exists() {
+            return Err(OpenError::damaged(&path, "it is missing"));
+        }
+        let read = file::read(&path, &this.0.seal, &named.id, &expected);
+        let (meta, state) = read.map_err(|error| OpenError::damaged(&path, error))?;
+        let current = this.hold(path.clone(), meta.clone());
+        *this.current() = Some(current.map_err(OpenError::io("open", &path))?);
+        this.sweep(Some(&path))?;
+        Ok((this, Some((meta, state))))
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Current>> {
+        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The snapshot in use.
+    pub(crate) fn get(&self) -> Option<(SnapshotMeta, SnapshotFile)> {
+        self.current().as_ref().map(|current| (current.meta.clone(), current.file.clone()))
+    }
+
+    /// Size of the snapshot in use; 0 without one.
+    pub(crate) fn size(&self) -> u64 {
+        self.current().as_ref().map_or(0, |current| current.size)
+    }
+
+    /// Writes a snapshot on a thread of its own and puts it into use.
+    pub(crate) async fn build(
+        &self,
+        mut meta: SnapshotMeta,
+        state: Snapshot,
+    ) -> Result<(SnapshotMeta, SnapshotFile), StopReason> {
+        meta.snapshot_id = hex(&rand::random::<[u8; 16]>());
+        let temporary = self.temporary(&meta.snapshot_id);
+        let (this, target, described) = (self.clone(), temporary.clone(), meta.clone());
+        self.aside(move || {
+            let Inner { disk, seal, .. } = &*this.0;
+            file::write(&target, disk, seal, &described, &state).map(drop)
+        })
+        .await?
+        .map_err(StopReason::disk("write", &temporary))?;
+        self.adopt(&temporary, meta).await
+    }
+
+    /// A new file for a snapshot that is about to be received.
+    pub(crate) fn receive(&self) -> Result<SnapshotFile, StopReason> {
+        let path = self.temporary(&hex(&rand::random::<[u8; 16]>()));
+        let file = self.0.disk.create(&path).map_err(StopReason::disk("create", &path))?;
+        Ok(SnapshotFile { path, file: Arc::new(file) })
+    }
+
+    /// Checks a received snapshot whole and puts it into use.
+    pub(crate) async fn install(
+        &self,
+        meta: SnapshotMeta,
+        received: SnapshotFile,
+    ) -> Result<State, StopReason> {
+        let path = received.path.clone();
+        let (this, expected) = (self.clone(), meta.clone());
+        let read = self.aside(move || {
+            let id = snapshot_id(&expected.snapshot_id)?;
+            let read = file::read(&received.path, &this.0.seal, &id, &expected)?;
+            this.0.disk.sync_all(&received.file, &received.path)?;
+            Ok::<_, file::ReadError>(read)
+        });
+        let read = read.await?.map_err(StopReason::disk("install", &path))?;
+        self.adopt(&path, meta).await?;
+        Ok(read.1)
+    }
+
+    /// Gives a complete file its name, has the mark name it, and drops the one before.
+    async fn adopt(
+        &self,
+        temporary: &Path,
+        meta: SnapshotMeta,
+    ) -> Result<(SnapshotMeta, SnapshotFile), StopReason> {
+        let path = self.path(&meta);
+        let wrong = || StopReason::disk("rename", &path);
+        self.0.disk.rename(temporary, &path).map_err(wrong())?;
+        let id = snapshot_id(&meta.snapshot_id).map_err(wrong_id(&path))?;
+        if let Some(last) = meta.last_log_id {
+            self.0.log.use_snapshot(SnapshotRef { id, last }).await?;
+        }
+        let current = self.hold(path.clone(), meta).map_err(StopReason::disk("open", &path))?;
+        let before = self.current().replace(current.clone());
+        if let Some(before) = before.filter(|before| before.file.path != path) {
+            let removed = self.0.disk.remove(&before.file.path);
+            removed.map_err(StopReason::disk("remove", &before.file.path))?;
+        }
+        Ok((current.meta, current.file))
+    }
+
+    fn hold(&self, path: PathBuf, meta: SnapshotMeta) -> io::Result<Current> {
+        let file = Arc::new(File::open(&path)?);
+        let size = file.metadata()?.len();
+        Ok(Current { meta, file: SnapshotFile { path, file }, size })
+    }
+
+    /// Runs work that takes long on a thread that yields to all others.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StopReason> {
+        let (done, result) = oneshot::channel();
+        let body = move || {
+            if let Err(error) = rustix::process::nice(NICE) {
+                tracing::warn!(%error, "snapshots are written at normal priority");
+            }
+            let worked = catch_unwind(AssertUnwindSafe(work));
+            // Nobody waits any more when raft was shut down meanwhile.
+            let _ = done.send(worked.map_err(|panic| panic_message(&*panic)));
+        };
+        let started = thread::Builder::new().name("raft-snapshot".into()).spawn(body);
+        started.map_err(StopReason::disk("start a thread for", &self.0.dir))?;
+        let gone = |message| StopReason::Panicked { part: "snapshot", message };
+        result.await.map_err(|_| gone("the thread is gone".into()))?.map_err(gone)
+    }
+
+    fn path(&self, meta: &SnapshotMeta) -> PathBuf {
+        let index = meta.last_log_id.map_or(0, |last| last.index);
+        self.0.dir.join(format!("{index:020}-{}", meta.snapshot_id))
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        self.0.dir.join(format!("{name}.tmp"))
+    }
+
+    fn sweep(&self, keep: Option<&Path>) -> Result<(), OpenError> {
+        let dir = &self.0.dir;
+        for found in fs::read_dir(dir).map_err(OpenError::io("read", dir))? {
+            let path = found.map_err(OpenError::io("read", dir))?.path();
+            if Some(&*path) != keep {
+                self.0.disk.announce(Step::Remove, &path).map_err(OpenError::io("remove", &path))?;
+                fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong_id(path: &Path) -> impl FnOnce(crate::record::Malformed) -> StopReason {
+    StopReason::disk("name", path)
+}
