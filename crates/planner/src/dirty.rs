@@ -42,10 +42,11 @@ pub struct Dirty {
 }
 
 /// What one round plans.
+#[derive(Default)]
 pub(crate) struct Work {
     /// Services to plan.
     pub(crate) services: BTreeSet<ServiceId>,
-    /// Tasks without a service to look at.
+    /// Tasks to look at that have no service; a rest may name others, which stand for theirs.
     pub(crate) loose: BTreeSet<TaskId>,
     /// Try every waiting task, not only those of the services.
     pub(crate) room: bool,
@@ -84,7 +85,9 @@ impl Dirty {
                 Event::Updated { old: Object::Node(old), new: Object::Node(new) } => {
                     self.node_changed(old, new);
                 }
-                Event::Updated { new: Object::Cluster(_), .. } => self.all = true,
+                Event::Updated { old: Object::Cluster(old), new: Object::Cluster(new) } => {
+                    self.all |= old.spec.task_history_limit != new.spec.task_history_limit;
+                }
                 Event::Updated { new, .. } => self.appeared(new),
             }
         }
@@ -196,12 +199,13 @@ impl Dirty {
         self.wakes.values().min().copied()
     }
 
-    /// The ledger at the snapshot's index.
-    pub(crate) fn ledger(&mut self, view: &Snapshot) -> &mut Ledger {
+    /// The ledger at the snapshot's index, and how many tasks were counted to make it.
+    pub(crate) fn ledger(&mut self, view: &Snapshot) -> (&mut Ledger, usize) {
         if self.ledger.as_ref().is_some_and(|ledger| ledger.applied() != view.applied()) {
             self.ledger = None;
         }
-        self.ledger.get_or_insert_with(|| Ledger::of(view))
+        let counted = if self.ledger.is_none() { view.tasks().count() } else { 0 };
+        (self.ledger.get_or_insert_with(|| Ledger::of(view)), counted)
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) struct Draft<'a> {
     waiting: Vec<Waiting>,
     touched: BTreeSet<TaskId>,
     wakes: BTreeMap<ServiceId, Timestamp>,
+    left: BTreeSet<TaskId>,
     spent: usize,
     cut: bool,
 }
@@ -91,6 +92,7 @@ impl<'a> Draft<'a> {
             waiting: Vec::new(),
             touched: BTreeSet::new(),
             wakes: BTreeMap::new(),
+            left: BTreeSet::new(),
             spent: 0,
             cut: false,
         }
@@ -146,12 +148,8 @@ impl<'a> Draft<'a> {
 
     /// Hands a task to the scheduler.
     pub(crate) fn wait(&mut self, waiting: Waiting) {
+        self.touched.insert(waiting.task);
         self.waiting.push(waiting);
-    }
-
-    /// True when the scheduler has something to do.
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
     }
 
     /// The tasks handed to the scheduler.
@@ -159,7 +157,8 @@ impl<'a> Draft<'a> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Puts a waiting task on a node. False when the plan is full.
+    /// Puts a waiting task on a node. False when the plan is full: the task then waits for the
+    /// next round.
     pub(crate) fn assign(&mut self, waiting: &Waiting, node: &Node, message: &str) -> bool {
         let change = Change::AssignTask(Box::new(AssignTask {
             task: waiting.task,
@@ -171,13 +170,12 @@ impl<'a> Draft<'a> {
         self.settle(waiting, Reason::Placed, &decided_node(node), change)
     }
 
-    /// Tells a waiting task why it waits, unless it was told. False when the plan is full.
-    pub(crate) fn explain(&mut self, waiting: &Waiting, text: &str) -> bool {
-        if waiting.told == text {
-            return true;
+    /// Tells a waiting task why it waits, unless it was told.
+    pub(crate) fn explain(&mut self, waiting: &Waiting, text: &str) {
+        if waiting.told != text {
+            let change = Change::ExplainTask(waiting.task, text.to_owned());
+            self.settle(waiting, Reason::NoNode, &[], change);
         }
-        let change = Change::ExplainTask(waiting.task, text.to_owned());
-        self.settle(waiting, Reason::NoNode, &[], change)
     }
 
     fn settle(&mut self, waiting: &Waiting, why: Reason, on: &[Expect], change: Change) -> bool {
@@ -191,9 +189,19 @@ impl<'a> Draft<'a> {
             }
             Place::Own(task) => {
                 let expect = [&[task], on].concat();
-                self.decide(why, ObjectId::Task(waiting.task), expect, vec![change]).is_some()
+                let about = ObjectId::Task(waiting.task);
+                let decided = self.decide(why, about, expect, vec![change]).is_some();
+                if !decided {
+                    self.left.insert(waiting.task);
+                }
+                decided
             }
         }
+    }
+
+    /// The waiting tasks that did not fit into the plan.
+    pub(crate) fn take_left(&mut self) -> BTreeSet<TaskId> {
+        std::mem::take(&mut self.left)
     }
 
     /// Asks for the service to be planned again at `at`.

@@ -91,18 +91,32 @@ fn history_limit(draft: &Draft<'_>, newest: &Task) -> Option<usize> {
 
 /// Ends a task that is to end and that no agent will report on.
 fn end_unassigned(draft: &mut Draft<'_>, task: &Task) {
-    if task.desired != TaskState::Shutdown || task.status.state >= TaskState::Assigned {
-        return;
+    if task.desired == TaskState::Shutdown {
+        let end = end(task);
+        if !end.is_empty() {
+            draft.decide_on(task, Reason::NeverAssigned, Vec::new(), end);
+        }
     }
-    let end = Change::EndTask {
-        task: task.id,
-        state: TaskState::Shutdown,
-        message: "shut down before it was assigned".to_owned(),
-    };
-    draft.decide_on(task, Reason::NeverAssigned, Vec::new(), vec![end]);
 }
 
 fn drop_task(draft: &mut Draft<'_>, task: &Task, reason: Reason) -> Option<TaskId> {
-    let drop = vec![Change::RemoveTask(task.id)];
-    draft.decide_on(task, reason, Vec::new(), drop).map(|_| task.id)
+    draft.decide_on(task, reason, Vec::new(), drop_changes(task)).map(|_| task.id)
+}
+
+/// What drops a task of which nothing runs.
+pub(crate) fn drop_changes(task: &Task) -> Vec<Change> {
+    let mut changes = end(task);
+    changes.push(Change::RemoveTask(task.id));
+    changes
+}
+
+/// What ends a task that no node has; nothing for any other.
+fn end(task: &Task) -> Vec<Change> {
+    let unassigned = task.status.state < TaskState::Assigned;
+    let end = unassigned.then(|| Change::EndTask {
+        task: task.id,
+        state: TaskState::Shutdown,
+        message: "shut down before it was assigned".to_owned(),
+    });
+    end.into_iter().collect()
 }

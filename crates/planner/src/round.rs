@@ -1,6 +1,5 @@
 //! One round of planning: every stage once, in a fixed order, over what is marked.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use swarm_state::Snapshot;
@@ -30,7 +29,7 @@ pub fn plan(view: &Snapshot, scope: Scope, ids: &mut IdSource, now: Timestamp) -
 pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timestamp) -> Plan {
     let work = dirty.take(view, now);
     let mut draft = Draft::new(view, ids, now);
-    let mut rest = Work { services: BTreeSet::new(), loose: BTreeSet::new(), room: false };
+    let mut rest = Work::default();
     for task in &work.loose {
         plan_loose(&mut draft, *task);
         if draft.cut() {
@@ -46,11 +45,13 @@ pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timest
     if work.room {
         view.unassigned().for_each(|task| schedule::enqueue(&mut draft, task));
     }
-    if draft.has_waiting() && !schedule::place(&mut draft, dirty.ledger(view)) {
-        rest.services = work.services;
-        rest.loose = work.loose;
-        rest.room = work.room;
+    let waiting = draft.take_waiting();
+    if !waiting.is_empty() {
+        let (ledger, counted) = dirty.ledger(view);
+        draft.examined += counted + waiting.len();
+        schedule::place(&mut draft, ledger, waiting);
     }
+    rest.loose.extend(draft.take_left());
     let (mut plan, wakes) = draft.finish();
     dirty.keep(rest, wakes);
     plan.wake_at = plan.wake_at.into_iter().chain(dirty.wake_at()).min();

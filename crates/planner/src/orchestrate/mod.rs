@@ -16,7 +16,7 @@ use swarm_types::{Change, Expect, Expected, ObjectId, ServiceId, Task, TaskState
 
 use crate::Reason;
 use crate::draft::Draft;
-use crate::reap::is_over;
+use crate::reap::{drop_changes, is_over};
 
 /// Plans one service, or the end of one that was removed. `tasks` are all of its tasks, by slot
 /// and then oldest first.
@@ -44,7 +44,7 @@ fn remove(draft: &mut Draft<'_>, task: &Task, reason: Reason, expect: Vec<Expect
         reason: reason.to_string(),
     }];
     if is_over(task) {
-        changes.push(Change::RemoveTask(task.id));
+        changes.extend(drop_changes(task));
     }
     draft.decide_on(task, reason, expect, changes);
 }

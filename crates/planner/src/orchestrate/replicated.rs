@@ -75,7 +75,12 @@ fn keep_up(draft: &mut Draft<'_>, service: &Service, template: &Arc<Template>, s
             continue;
         }
         let lost = task.node.is_some_and(|node| draft.is_invalid(node));
-        if lost || task.status.state.is_terminal() {
+        let ended = task.status.state.is_terminal();
+        if ended && !lost && task.start_after > draft.now {
+            // It ended before it was to start. Replaced now, a task that can never be prepared
+            // would be replaced as fast as it fails.
+            draft.wake(service.id, task.start_after);
+        } else if lost || ended {
             let has_successor = slot.tasks[index + 1..].iter().any(|later| later.wanted());
             let birth = Birth { service, template, slot: slot.number, before: &slot.tasks };
             let replace = !has_successor && restart::allowed(task, &slot.tasks, draft.now);

@@ -31,12 +31,9 @@ pub(super) fn allowed(task: &Task, slot: &[&Task], now: Timestamp) -> bool {
     u64::try_from(restarts).is_ok_and(|restarts| restarts < policy.max_attempts)
 }
 
-/// When the replacement of `task` may start. A task whose node failed or was drained is
-/// replaced at once; one that ended waits for the policy's delay, counted from the end of its
-/// own delay if that is still running, so that a task that cannot start does not spin.
+/// When the replacement of `task` may start. One that ended waits for the policy's delay. One
+/// whose node failed or was drained has done nothing wrong: it only keeps what is left of the
+/// delay it was under itself.
 pub(super) fn start_after(task: &Task, node_is_invalid: bool, now: Timestamp) -> Timestamp {
-    if node_is_invalid {
-        return Timestamp::default();
-    }
-    now.max(task.start_after).after(task.spec().restart.delay)
+    if node_is_invalid { task.start_after } else { now.after(task.spec().restart.delay) }
 }

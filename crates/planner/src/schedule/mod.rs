@@ -28,22 +28,22 @@ pub(crate) fn enqueue(draft: &mut Draft<'_>, task: &Task) {
     draft.wait(Waiting::of(task, Place::Own(decided_task(task))));
 }
 
-/// Places what waits. False when the plan is full.
+/// Places what waits.
 ///
 /// The ledger leaves as it came: what is placed here is charged to it only meanwhile.
-pub(crate) fn place(draft: &mut Draft<'_>, ledger: &mut Ledger) -> bool {
+pub(crate) fn place(draft: &mut Draft<'_>, ledger: &mut Ledger, waiting: Vec<Waiting>) {
     let (preset, open): (Vec<_>, Vec<_>) =
-        draft.take_waiting().into_iter().partition(|waiting| waiting.node.is_some());
+        waiting.into_iter().partition(|waiting| waiting.node.is_some());
     let mut charged = Vec::new();
-    let confirmed = preset.iter().all(|waiting| confirm(draft, ledger, waiting, &mut charged));
-    let placed = groups(open).iter().all(|group| {
-        let decided = spread::place(draft, ledger, group, &mut charged);
-        decided && !draft.cut()
-    });
+    for waiting in &preset {
+        confirm(draft, ledger, waiting, &mut charged);
+    }
+    for group in groups(open) {
+        spread::place(draft, ledger, &group, &mut charged);
+    }
     for (node, template) in charged {
         ledger.refund(node, &template, true);
     }
-    confirmed && placed
 }
 
 /// Tasks that are alike, those that wait longest first.
@@ -83,22 +83,19 @@ fn confirm(
     ledger: &mut Ledger,
     waiting: &Waiting,
     charged: &mut Vec<spread::Charged>,
-) -> bool {
+) {
     let view = draft.view;
-    let Some(node) = waiting.node.and_then(|node| view.node(&node)) else {
-        return draft.explain(waiting, &filter::Refusals::default().to_string());
-    };
-    let account = ledger.account(node.id);
-    match filter::first_refusal(&waiting.template, node, account) {
-        Some(filter) => {
-            let mut refusals = filter::Refusals::default();
-            refusals.count(filter);
-            draft.explain(waiting, &refusals.to_string())
-        }
-        None => {
-            let fits = draft.assign(waiting, node, CONFIRMED);
-            spread::charge(ledger, node.id, &waiting.template, charged);
-            fits
+    let mut refusals = filter::Refusals::default();
+    if let Some(node) = waiting.node.and_then(|node| view.node(&node)) {
+        match filter::first_refusal(&waiting.template, node, ledger.account(node.id)) {
+            Some(filter) => refusals.count(filter),
+            None => {
+                if draft.assign(waiting, node, CONFIRMED) {
+                    spread::charge(ledger, node.id, &waiting.template, charged);
+                }
+                return;
+            }
         }
     }
+    draft.explain(waiting, &refusals.to_string());
 }

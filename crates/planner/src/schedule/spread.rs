@@ -34,14 +34,14 @@ struct Rank {
 }
 
 /// Places tasks that are alike. Each goes to the best node that fits by then; those that fit
-/// nowhere are told why. False when the plan is full.
+/// nowhere are told why.
 pub(super) fn place(
     draft: &mut Draft<'_>,
     ledger: &mut Ledger,
     tasks: &[Waiting],
     charged: &mut Vec<Charged>,
-) -> bool {
-    let Some(template) = tasks.first().map(|task| Arc::clone(&task.template)) else { return true };
+) {
+    let Some(template) = tasks.first().map(|task| Arc::clone(&task.template)) else { return };
     let view = draft.view;
     let mut nodes = candidates(draft, ledger, &template);
     let mut tasks = tasks.iter();
@@ -51,24 +51,29 @@ pub(super) fn place(
         if first_refusal(&template, node, ledger.account(node.id)).is_some() {
             continue;
         }
-        if !draft.assign(waiting, node, ASSIGNED) {
-            return false;
+        if draft.assign(waiting, node, ASSIGNED) {
+            charge(ledger, node.id, &template, charged);
         }
-        charge(ledger, node.id, &template, charged);
         nodes.push(Reverse(Rank::of(node.id, best.failures, ledger, &template)));
         tasks.next();
     }
     if tasks.as_slice().is_empty() {
-        return true;
+        return;
     }
+    let text = refusals(draft, ledger, &template).to_string();
+    tasks.for_each(|waiting| draft.explain(waiting, &text));
+}
+
+fn refusals(draft: &mut Draft<'_>, ledger: &Ledger, template: &Template) -> Refusals {
     let mut refusals = Refusals::default();
+    let view = draft.view;
     for node in view.nodes() {
-        if let Some(filter) = first_refusal(&template, node, ledger.account(node.id)) {
+        draft.examined += 1;
+        if let Some(filter) = first_refusal(template, node, ledger.account(node.id)) {
             refusals.count(filter);
         }
     }
-    let text = refusals.to_string();
-    tasks.all(|waiting| draft.explain(waiting, &text))
+    refusals
 }
 
 /// Counts a task that was placed.

@@ -1,0 +1,11 @@
+//! The planner against the real state: what it decides is applied, and planned again.
+
+#![allow(clippy::expect_used, reason = "helpers of tests are not recognized as tests")]
+
+mod laws;
+mod nodes;
+mod reap;
+mod replicated;
+mod restart;
+mod schedule;
+mod world;

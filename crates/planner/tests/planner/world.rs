@@ -1,0 +1,308 @@
+//! A cluster in memory: the real state, a clock that is set by hand, and agents that do as told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarm_planner::{Dirty, Plan, Scope, plan, round};
+use swarm_state::{Applied, Snapshot, State};
+use swarm_types::object::node::{NodeDescription, NodeState, NodeStatus};
+use swarm_types::spec::container::ContainerSpec;
+use swarm_types::spec::node::{Availability, NodeSpec};
+use swarm_types::spec::service::{EndpointSpec, ServiceMode, ServiceSpec};
+use swarm_types::spec::task::{Platform, TaskRuntime};
+use swarm_types::{
+    Change, Entry, Group, IdSource, LEVEL, Meta, Node, NodeId, ObserveTask, OpenSession, Refusal,
+    Service, ServiceId, Task, TaskId, TaskState, TaskStatus, Timestamp, defaults,
+};
+
+/// Most rounds a cluster may take to come to rest.
+const ROUNDS: usize = 40;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) state: State,
+    pub(crate) dirty: Dirty,
+    pub(crate) now: Timestamp,
+    ids: IdSource,
+    planner_ids: IdSource,
+}
+
+impl World {
+    /// A cluster with that many nodes, all ready.
+    pub(crate) fn new(nodes: usize) -> Self {
+        let mut world = Self {
+            state: State::new(),
+            dirty: Dirty::default(),
+            now: Timestamp(1_000_000_000_000_000_000),
+            ids: IdSource::seeded(1),
+            planner_ids: IdSource::seeded(2),
+        };
+        for _ in 0..nodes {
+            world.node();
+        }
+        world
+    }
+
+    pub(crate) fn view(&self) -> Snapshot {
+        self.state.snapshot()
+    }
+
+    pub(crate) fn pass(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+    }
+
+    /// Applies groups as one entry.
+    pub(crate) fn apply(&mut self, groups: Vec<Group>) -> Applied {
+        let groups = groups.into_iter().map(Arc::new).collect();
+        let entry = Entry { level: LEVEL, at: self.now, groups, check: None };
+        let index = self.view().applied() + 1;
+        let applied = self.state.apply(index, &entry).expect("the level is known");
+        self.dirty.note(&applied.events);
+        applied
+    }
+
+    /// Applies one change and says what became of it.
+    pub(crate) fn try_change(&mut self, change: Change) -> Result<(), Refusal> {
+        let request = self.ids.draw();
+        let group = Group { request, expect: Vec::new(), changes: vec![change] };
+        self.apply(vec![group]).results.remove(0).map(|_| ())
+    }
+
+    pub(crate) fn change(&mut self, change: Change) {
+        self.try_change(change).expect("the change is allowed");
+    }
+
+    /// Plans a part of the cluster.
+    pub(crate) fn plan(&mut self, scope: Scope) -> Plan {
+        plan(&self.view(), scope, &mut self.planner_ids, self.now)
+    }
+
+    /// Plans what the events marked, and applies it; every group must be accepted.
+    pub(crate) fn step(&mut self) -> Plan {
+        let view = self.view();
+        let plan = round(&view, &mut self.dirty, &mut self.planner_ids, self.now);
+        if !plan.groups.is_empty() {
+            let applied = self.apply(plan.groups.clone());
+            for (result, group) in applied.results.iter().zip(&plan.groups) {
+                assert!(result.is_ok(), "{result:?} of {group:?}");
+            }
+            self.check_starts(&view);
+        }
+        plan
+    }
+
+    /// No task was let start while one before it in the slot may run on a node that is not down,
+    /// unless that one was given a minute, and 10 s more than its grace period, to stop.
+    fn check_starts(&self, before: &Snapshot) {
+        let starts = |view: &Snapshot, task: &Task| {
+            view.task(&task.id).is_some_and(|it| it.desired == TaskState::Running)
+        };
+        let view = self.view();
+        for task in view.tasks().filter(|it| starts(&view, it) && !starts(before, it)) {
+            let service = task.service().expect("all have one");
+            let earlier = view.tasks_in_slot(&service, task.slot).take_while(|it| it.id != task.id);
+            for other in earlier.filter(|it| it.may_run()) {
+                let node = other.node.and_then(|node| view.node(&node));
+                let lost = node.is_none_or(|node| node.status.state == NodeState::Down);
+                let grace = other.spec().container().map_or(MINUTE, |it| it.stop_grace_period);
+                let patience = MINUTE.max(grace + Duration::from_secs(10));
+                let waited = self.now.since(task.meta.created_at) >= patience;
+                assert!(lost || waited, "{task:?} does not wait for {other:?}");
+            }
+        }
+    }
+
+    /// Plans and applies until there is nothing more to do; says in how many rounds.
+    pub(crate) fn settle(&mut self) -> usize {
+        for rounds in 0..ROUNDS {
+            if self.step().groups.is_empty() {
+                return rounds;
+            }
+        }
+        panic!("not at rest after {ROUNDS} rounds");
+    }
+
+    /// Agents do what they are told, and the planner what it must, until nothing changes.
+    pub(crate) fn run(&mut self) {
+        for _ in 0..ROUNDS {
+            if self.settle() + self.obey() == 0 {
+                return;
+            }
+        }
+        panic!("not at rest after {ROUNDS} turns");
+    }
+
+    /// Every node that is up brings its tasks where they should be. Says how many moved.
+    pub(crate) fn obey(&mut self) -> usize {
+        let tasks: Vec<Arc<Task>> = self.view().tasks().cloned().collect();
+        let moves: Vec<(TaskId, TaskState)> = tasks
+            .iter()
+            .filter(|task| task.may_run() && task.node.is_some_and(|node| self.is_up(node)))
+            .map(|task| (task.id, task.desired.min(TaskState::Shutdown)))
+            .filter(|(id, goal)| self.task(*id).status.state < *goal)
+            .collect();
+        for (task, goal) in &moves {
+            self.report(*task, *goal);
+        }
+        moves.len()
+    }
+
+    fn is_up(&self, node: NodeId) -> bool {
+        let view = self.view();
+        view.node(&node).is_some_and(|node| node.status.state == NodeState::Ready)
+    }
+
+    /// A node that is ready, with 4 CPUs and 8 GiB.
+    pub(crate) fn node(&mut self) -> NodeId {
+        let node = Node {
+            id: self.ids.draw(),
+            meta: Meta::default(),
+            spec: NodeSpec::default(),
+            description: NodeDescription::default(),
+            status: NodeStatus::default(),
+            role: Default::default(),
+            key_fingerprint: Vec::new(),
+            session: None,
+            attachments: Vec::new(),
+            manager_addr: String::new(),
+            raft_id: 0,
+        };
+        let id = node.id;
+        self.change(Change::CreateNode(Box::new(node)));
+        self.up(id);
+        id
+    }
+
+    /// The node opens a session.
+    pub(crate) fn up(&mut self, node: NodeId) {
+        let platform = Platform { os: "linux".to_owned(), architecture: "x86_64".to_owned() };
+        let description = NodeDescription {
+            platform,
+            nano_cpus: 4_000_000_000,
+            memory_bytes: 8 << 30,
+            ..NodeDescription::default()
+        };
+        let open = OpenSession {
+            node,
+            session: self.ids.draw(),
+            manager: node,
+            boot_id: "boot".to_owned(),
+            description: Box::new(description),
+            addr: "192.0.2.1".to_owned(),
+        };
+        self.change(Change::OpenSession(Box::new(open)));
+    }
+
+    pub(crate) fn down(&mut self, node: NodeId) {
+        let session = self.view().node(&node).and_then(|it| it.session.as_ref()).map(|it| it.id);
+        self.change(Change::NodeDown { node, session, message: "silent".to_owned() });
+    }
+
+    pub(crate) fn set_availability(&mut self, node: NodeId, availability: Availability) {
+        self.change(Change::UpdateNode(node, NodeSpec { availability, ..NodeSpec::default() }));
+    }
+
+    /// A service of that many replicas, which is not planned yet.
+    pub(crate) fn service(&mut self, replicas: u64) -> ServiceId {
+        self.service_of(replicas, |_| {})
+    }
+
+    pub(crate) fn service_of(
+        &mut self,
+        replicas: u64,
+        edit: impl FnOnce(&mut ServiceSpec),
+    ) -> ServiceId {
+        let id: ServiceId = self.ids.draw();
+        let mut spec =
+            ServiceSpec { mode: ServiceMode::Replicated { replicas }, ..ServiceSpec::default() };
+        spec.annotations.name = format!("s{id}");
+        spec.task.runtime = TaskRuntime::Container(Box::new(ContainerSpec {
+            image: "web".to_owned(),
+            stop_grace_period: defaults::STOP_GRACE_PERIOD,
+            ..ContainerSpec::default()
+        }));
+        edit(&mut spec);
+        let service = Service {
+            id,
+            meta: Meta::default(),
+            spec,
+            previous: None,
+            endpoint: Default::default(),
+            update_status: None,
+            job: None,
+        };
+        self.change(Change::CreateService(Box::new(service)));
+        id
+    }
+
+    pub(crate) fn update(&mut self, service: ServiceId, edit: impl FnOnce(&mut ServiceSpec)) {
+        let view = self.view();
+        let mut spec = view.service(&service).expect("the service is there").spec.clone();
+        edit(&mut spec);
+        self.change(Change::UpdateService(service, Box::new(spec)));
+    }
+
+    pub(crate) fn scale(&mut self, service: ServiceId, replicas: u64) {
+        self.update(service, |spec| spec.mode = ServiceMode::Replicated { replicas });
+    }
+
+    pub(crate) fn task(&self, id: TaskId) -> Arc<Task> {
+        Arc::clone(self.view().task(&id).expect("the task is there"))
+    }
+
+    /// All tasks of a service, by slot, oldest first.
+    pub(crate) fn tasks(&self, service: ServiceId) -> Vec<Arc<Task>> {
+        self.view().tasks_of_service(&service).cloned().collect()
+    }
+
+    /// The tasks that should run or be ready to.
+    pub(crate) fn wanted(&self, service: ServiceId) -> Vec<Arc<Task>> {
+        self.tasks(service).into_iter().filter(|task| task.wanted()).collect()
+    }
+
+    /// The slots in which a task is wanted.
+    pub(crate) fn slots(&self, service: ServiceId) -> Vec<u64> {
+        self.wanted(service).iter().map(|task| task.slot).collect()
+    }
+
+    /// The only task wanted in a slot.
+    pub(crate) fn wanted_in(&self, service: ServiceId, slot: u64) -> Arc<Task> {
+        let mut tasks = self.wanted(service);
+        tasks.retain(|task| task.slot == slot);
+        assert_eq!(tasks.len(), 1, "{tasks:?}");
+        tasks.remove(0)
+    }
+
+    /// Number of wanted tasks of the service on a node.
+    pub(crate) fn count_on(&self, service: ServiceId, node: NodeId) -> usize {
+        self.wanted(service).iter().filter(|task| task.node == Some(node)).count()
+    }
+
+    /// The task's node reports a state.
+    pub(crate) fn report(&mut self, task: TaskId, state: TaskState) {
+        self.try_report(task, state).expect("the report is taken");
+    }
+
+    pub(crate) fn try_report(&mut self, task: TaskId, state: TaskState) -> Result<(), Refusal> {
+        let view = self.view();
+        let node = view.task(&task).and_then(|task| task.node).expect("the task has a node");
+        let session = view.node(&node).and_then(|node| node.session.clone()).expect("a session").id;
+        let status = TaskStatus { state, at: self.now, ..TaskStatus::default() };
+        let observe = ObserveTask { task, node, session, status };
+        self.try_change(Change::ObserveTask(Box::new(observe)))
+    }
+}
+
+/// Publishes a port of the host.
+pub(crate) fn host_port(published: u16) -> EndpointSpec {
+    use swarm_types::spec::service::{EndpointMode, PortConfig, Protocol, PublishMode};
+    let port = PortConfig {
+        name: String::new(),
+        protocol: Protocol::Tcp,
+        target: 80,
+        published,
+        mode: PublishMode::Host,
+    };
+    EndpointSpec { mode: EndpointMode::DnsRr, ports: vec![port] }
+}
