@@ -146,6 +146,11 @@ impl IdSource {
         Self(StdRng::seed_from_u64(seed))
     }
 
+    /// Draws a number from `low` to `high`, both included.
+    pub fn between(&mut self, low: u32, high: u32) -> u32 {
+        self.0.random_range(low..=high.max(low))
+    }
+
     /// Draws a new id; about 129 bits of it are random.
     pub fn draw<T: FreshId>(&mut self) -> T {
         T::fresh(std::array::from_fn(|_| ALPHABET[self.0.random_range(0..ALPHABET.len())]))

@@ -1,0 +1,145 @@
+//! Services: create, update, remove, get, list.
+
+use std::sync::Arc;
+
+use swarm_proto::{field, v1};
+use swarm_state::Snapshot;
+use swarm_types::object::service::Endpoint;
+use swarm_types::resolve::{Resolved, resolve};
+use swarm_types::spec::service::{ServiceMode, ServiceSpec};
+use swarm_types::unsupported::{unsupported, update_is_supported};
+use swarm_types::{
+    Change, Expect, Expected, IdSource, Meta, ObjectId, RequestId, Service, ServiceId, TaskState,
+};
+use tonic::Status;
+
+use super::{Control, invalid, request_id};
+use crate::access::Caller;
+
+impl Control {
+    pub(super) async fn create(
+        &self,
+        caller: Caller,
+        request: v1::CreateServiceRequest,
+    ) -> Result<v1::CreateServiceResponse, Status> {
+        let request_id = request_id(&request.request_id)?;
+        let spec = accepted(request.spec)?;
+        let id: ServiceId = request_id.created();
+        let object = ObjectId::Service(id);
+
+        let expect = vec![Expect { object, what: Expected::Absent }];
+        let change = Change::CreateService(Box::new(fresh(id, spec.into_inner())));
+        self.change(caller, request_id, expect, change, object).await?;
+
+        Ok(v1::CreateServiceResponse { service: self.stored(&id)?, warnings: Vec::new() })
+    }
+
+    pub(super) async fn update(
+        &self,
+        caller: Caller,
+        request: v1::UpdateServiceRequest,
+    ) -> Result<v1::UpdateServiceResponse, Status> {
+        let request_id = request_id(&request.request_id)?;
+        let id: ServiceId = field::id(&request.id, "id").map_err(invalid)?;
+        let spec = accepted(request.spec)?;
+        let snapshot = self.core.raft.snapshot();
+        let stored = snapshot.service(&id).ok_or_else(|| not_found(&id))?;
+        update_is_supported(&stored.spec, &spec)
+            .map_err(|error| Status::unimplemented(error.to_string()))?;
+
+        let object = ObjectId::Service(id);
+        let expect = vec![Expect { object, what: Expected::SpecVersion(request.spec_version) }];
+        let change = Change::UpdateService(id, Box::new(spec.into_inner()));
+        self.change(caller, request_id, expect, change, object).await?;
+
+        Ok(v1::UpdateServiceResponse { service: self.stored(&id)?, warnings: Vec::new() })
+    }
+
+    pub(super) async fn remove(
+        &self,
+        caller: Caller,
+        request: v1::RemoveServiceRequest,
+    ) -> Result<v1::RemoveServiceResponse, Status> {
+        let request_id = request_id(&request.request_id)?;
+        let id: ServiceId = field::id(&request.id, "id").map_err(invalid)?;
+        let change = Change::RemoveService(id);
+        self.change(caller, request_id, Vec::new(), change, ObjectId::Service(id)).await?;
+        Ok(v1::RemoveServiceResponse {})
+    }
+
+    pub(super) async fn service(
+        &self,
+        request: v1::GetServiceRequest,
+    ) -> Result<v1::GetServiceResponse, Status> {
+        let id: ServiceId = field::id(&request.id, "id").map_err(invalid)?;
+        let view = self.view(request.stale).await?;
+        let service = view.snapshot.service(&id).ok_or_else(|| not_found(&id))?;
+        Ok(v1::GetServiceResponse {
+            service: Some(listed(&view.snapshot, service)),
+            applied_index: view.index(),
+            age_ms: view.age_ms,
+        })
+    }
+
+    pub(super) async fn services(
+        &self,
+        request: v1::ListServicesRequest,
+    ) -> Result<v1::ListServicesResponse, Status> {
+        let view = self.view(request.stale).await?;
+        let services = view.snapshot.services().map(|it| listed(&view.snapshot, it)).collect();
+        Ok(v1::ListServicesResponse { services, applied_index: view.index(), age_ms: view.age_ms })
+    }
+
+    /// The service after a change; `None` when it was removed in the meantime.
+    fn stored(&self, id: &ServiceId) -> Result<Option<v1::Service>, Status> {
+        let snapshot = self.core.raft.snapshot();
+        let service = snapshot.service(id).ok_or_else(|| {
+            Status::aborted(format!("service {id} was changed, and removed right after that"))
+        })?;
+        Ok(Some(service.as_ref().into()))
+    }
+}
+
+/// The spec as it is stored: complete, allowed, and within what this version serves.
+fn accepted(spec: Option<v1::ServiceSpec>) -> Result<Resolved<ServiceSpec>, Status> {
+    let spec: ServiceSpec = field::part(spec, "spec").map_err(invalid)?;
+    let spec = resolve(spec, &mut IdSource::system()).map_err(invalid)?;
+    let missing: Vec<String> = unsupported(&spec).iter().map(ToString::to_string).collect();
+    if missing.is_empty() { Ok(spec) } else { Err(Status::unimplemented(missing.join("; "))) }
+}
+
+fn fresh(id: ServiceId, spec: ServiceSpec) -> Service {
+    Service {
+        id,
+        meta: Meta::default(),
+        spec,
+        previous: None,
+        endpoint: Endpoint::default(),
+        update_status: None,
+        job: None,
+    }
+}
+
+fn not_found(id: &ServiceId) -> Status {
+    Status::not_found(format!("service {id} not found"))
+}
+
+fn listed(snapshot: &Snapshot, service: &Arc<Service>) -> v1::ListedService {
+    let runs = |state, desired| state == TaskState::Running && desired <= TaskState::Running;
+    let tasks = snapshot.tasks_of_service(&service.id);
+    let running = tasks.filter(|task| runs(task.status.state, task.desired)).count();
+    v1::ListedService {
+        service: Some(service.as_ref().into()),
+        running: running as u64,
+        desired: desired(service.spec.mode),
+    }
+}
+
+/// Global modes count their tasks by node; they are not served yet, so none are wanted.
+const fn desired(mode: ServiceMode) -> u64 {
+    match mode {
+        ServiceMode::Replicated { replicas } => replicas,
+        ServiceMode::ReplicatedJob { total_completions, .. } => total_completions,
+        ServiceMode::Global | ServiceMode::GlobalJob => 0,
+    }
+}

@@ -1,0 +1,122 @@
+//! `Session`: a node opens a session, and is told what it needs to know while it lasts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarm_proto::{field, v1};
+use swarm_raft::Lane;
+use swarm_state::Snapshot;
+use swarm_types::object::node::NodeDescription;
+use swarm_types::spec::node::NodeRole;
+use swarm_types::{Change, Group, IdSource, NodeId, OpenSession, SessionId};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Status};
+
+use super::hub::Live;
+use super::{Dispatcher, IN_FLIGHT, check_epoch, heartbeat_ms};
+use crate::{Core, errors};
+
+/// How long the opening of a session may take.
+const OPEN_DEADLINE: Duration = Duration::from_secs(5);
+
+type Sender = mpsc::Sender<Result<v1::SessionMessage, Status>>;
+
+impl Dispatcher {
+    pub(super) async fn open(
+        &self,
+        request: Request<v1::SessionRequest>,
+    ) -> Result<ReceiverStream<Result<v1::SessionMessage, Status>>, Status> {
+        let (node, snapshot) = self.caller(&request)?;
+        let peer = swarm_crypto::tls::peer(request.extensions());
+        let addr = peer.map(|peer| peer.addr.ip().to_string()).unwrap_or_default();
+        let request = request.into_inner();
+        check_epoch(&snapshot, request.epoch)?;
+        self.require_fit()?;
+        if request.obeyed_index > snapshot.applied() {
+            return Err(Status::failed_precondition(format!(
+                "behind: this manager has applied {}, the node obeyed {}: try another manager",
+                snapshot.applied(),
+                request.obeyed_index
+            )));
+        }
+
+        let id: SessionId = IdSource::system().draw();
+        self.propose(node, id, addr, request).await?;
+        let live = self.core.hub.carry(node, id, self.core.stopping.child_token());
+        tracing::info!(%node, session = %id, "session opened");
+
+        let (sender, receiver) = mpsc::channel(IN_FLIGHT);
+        self.core.tracker.spawn(tell(self.core.clone(), live, sender));
+        Ok(ReceiverStream::new(receiver))
+    }
+
+    async fn propose(
+        &self,
+        node: NodeId,
+        session: SessionId,
+        addr: String,
+        request: v1::SessionRequest,
+    ) -> Result<(), Status> {
+        let description: NodeDescription = field::part(request.description, "description")
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let open = OpenSession {
+            node,
+            session,
+            manager: self.core.node,
+            boot_id: request.boot_id,
+            description: Box::new(description),
+            addr,
+        };
+        let group = Group {
+            request: IdSource::system().draw(),
+            expect: Vec::new(),
+            changes: vec![Change::OpenSession(Box::new(open))],
+        };
+        let opened =
+            self.core.raft.propose(Lane::Control, group, Instant::now() + OPEN_DEADLINE).await;
+        opened.map(|_| ()).map_err(|error| errors::not_proposed(&error))
+    }
+}
+
+/// Sends what the node needs to know, first at once and then when it changes.
+async fn tell(core: Arc<Core>, live: Arc<Live>, sender: Sender) {
+    let mut told = None;
+    loop {
+        tokio::select! {
+            () = live.about_changed.notified() => {}
+            () = sender.closed() => break,
+            () = live.closed.cancelled() => {
+                let _ = sender.try_send(Err(Status::aborted("the session was superseded")));
+                break;
+            }
+        }
+        let message = message(&core.raft.snapshot(), &live);
+        if message.is_some() && message != told {
+            if sender.send(Ok(message.clone().unwrap_or_default())).await.is_err() {
+                break;
+            }
+            told = message;
+        }
+    }
+    core.hub.drop_session(&live);
+    tracing::info!(node = %live.node, session = %live.id, "session closed");
+}
+
+fn message(snapshot: &Snapshot, live: &Live) -> Option<v1::SessionMessage> {
+    let cluster = snapshot.cluster()?;
+    let node = snapshot.node(&live.node)?;
+    let managers = snapshot.nodes().filter(|node| node.role == NodeRole::Manager);
+    Some(v1::SessionMessage {
+        session_id: field::put_id(live.id),
+        node: Some(node.as_ref().into()),
+        managers: managers
+            .map(|node| v1::ManagerAddress {
+                node: field::put_id(node.id),
+                addr: node.manager_addr.clone(),
+            })
+            .collect(),
+        heartbeat_period_ms: heartbeat_ms(snapshot),
+        epoch: cluster.epoch,
+    })
+}

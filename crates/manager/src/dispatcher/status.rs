@@ -1,0 +1,92 @@
+//! `UpdateTaskStatus`: an agent reports, and is answered once the reports are committed.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use swarm_proto::{field, v1};
+use swarm_raft::{Lane, ProposeError};
+use swarm_state::Snapshot;
+use swarm_types::{Change, Group, IdSource, NodeId, ObserveTask, Refusal, SessionId, TaskStatus};
+use tonic::Status;
+
+use super::{Dispatcher, check_epoch};
+use crate::errors;
+
+/// Reports in one call. An agent with more sends them in several.
+const MAX_REPORTS: usize = 10_000;
+/// How long a call may take before the agent has to repeat it.
+const REPORT_DEADLINE: Duration = Duration::from_secs(10);
+
+impl Dispatcher {
+    pub(super) async fn report(
+        &self,
+        node: NodeId,
+        snapshot: &Snapshot,
+        request: v1::UpdateTaskStatusRequest,
+    ) -> Result<v1::UpdateTaskStatusResponse, Status> {
+        check_epoch(snapshot, request.epoch)?;
+        let live = self.live(node, &request.session_id)?;
+        self.core.hub.hear(node, live.id);
+        if request.updates.len() > MAX_REPORTS {
+            let text = format!("more than {MAX_REPORTS} reports in one call");
+            return Err(Status::invalid_argument(text));
+        }
+        let reports: Result<Vec<ObserveTask>, Status> = request
+            .updates
+            .into_iter()
+            .map(|update| decode(update, node, live.id))
+            .filter(|report| !matches!(report, Ok(report) if is_gone(snapshot, report)))
+            .collect();
+        let reports = reports?;
+        own_tasks_only(snapshot, &reports)?;
+        let outcomes = join_all(reports.into_iter().map(|report| self.observe(report))).await;
+        outcomes.into_iter().collect::<Result<(), Status>>()?;
+        Ok(v1::UpdateTaskStatusResponse {})
+    }
+
+    async fn observe(&self, report: ObserveTask) -> Result<(), Status> {
+        let task = report.task;
+        let group = Group {
+            request: IdSource::system().draw(),
+            expect: Vec::new(),
+            changes: vec![Change::ObserveTask(Box::new(report))],
+        };
+        match self.core.raft.propose(Lane::Status, group, Instant::now() + REPORT_DEADLINE).await {
+            Ok(_) => Ok(()),
+            Err(ProposeError::Refused(refusal @ Refusal::Superseded(_))) => {
+                Err(Status::aborted(refusal.to_string()))
+            }
+            // It will be refused again however often it is sent: the agent is done with it.
+            Err(ProposeError::Refused(refusal)) => {
+                tracing::debug!(%task, %refusal, "report refused");
+                Ok(())
+            }
+            Err(error) => Err(errors::not_proposed(&error)),
+        }
+    }
+}
+
+fn decode(update: v1::TaskUpdate, node: NodeId, session: SessionId) -> Result<ObserveTask, Status> {
+    let invalid = |error: swarm_proto::DecodeError| Status::invalid_argument(error.to_string());
+    let task = field::id(&update.task, "task").map_err(invalid)?;
+    let status: TaskStatus = field::part(update.status, "status").map_err(invalid)?;
+    Ok(ObserveTask { task, node, session, status })
+}
+
+/// True for a task that was dropped meanwhile: there is nothing left to say about it.
+fn is_gone(snapshot: &Snapshot, report: &ObserveTask) -> bool {
+    snapshot.task(&report.task).is_none()
+}
+
+fn own_tasks_only(snapshot: &Snapshot, reports: &[ObserveTask]) -> Result<(), Status> {
+    let foreign = reports.iter().find(|report| {
+        snapshot.task(&report.task).is_some_and(|task| task.node != Some(report.node))
+    });
+    match foreign {
+        None => Ok(()),
+        Some(report) => Err(Status::permission_denied(format!(
+            "task {} is not assigned to node {}",
+            report.task, report.node
+        ))),
+    }
+}

@@ -1,0 +1,76 @@
+//! Says which nodes have gone silent, while this manager leads; and notes when it last knew of a
+//! leader with a quorum, for those who ask whether it is fit to serve.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarm_raft::{Lane, Leadership};
+use swarm_types::{Change, Group, IdSource};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::liveness::Silent;
+use crate::Core;
+use crate::clock::boot_time;
+
+/// Time between two looks.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long a verdict may take to be agreed on; it is given again at the next look.
+const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Judges whenever this manager leads, until it stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let leadership = core.raft.leadership();
+    let mut term = None;
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = core.stopping.cancelled() => return,
+        }
+        let now = *leadership.borrow();
+        let leads = matches!(now, Leadership::Leader { .. });
+        if leads || matches!(now, Leadership::Follower { leader: Some(_) }) {
+            core.note_quorum();
+        }
+        if term != Some(now) {
+            let mut liveness = core.hub.liveness();
+            if leads {
+                liveness.begin(boot_time())
+            } else {
+                liveness.end()
+            }
+            term = Some(now);
+        }
+        if leads {
+            for silent in judge(&core) {
+                declare_down(&core, silent).await;
+            }
+        }
+    }
+}
+
+fn judge(core: &Core) -> Vec<Silent> {
+    let snapshot = core.raft.snapshot();
+    let Some(cluster) = snapshot.cluster() else { return Vec::new() };
+    let mut liveness = core.hub.liveness();
+    liveness.retain(|node| snapshot.node(node).is_some());
+    let nodes = snapshot.nodes().map(AsRef::as_ref);
+    liveness.judge(nodes, cluster.spec.heartbeat_period, EVERY, boot_time())
+}
+
+async fn declare_down(core: &Core, silent: Silent) {
+    let group = Group {
+        request: IdSource::system().draw(),
+        expect: Vec::new(),
+        changes: vec![Change::NodeDown {
+            node: silent.node,
+            session: silent.session,
+            message: "heartbeat failure".to_owned(),
+        }],
+    };
+    match core.raft.propose(Lane::Control, group, Instant::now() + PROPOSE_DEADLINE).await {
+        Ok(_) => tracing::warn!(node = %silent.node, "node is down: no heartbeat"),
+        Err(error) => tracing::debug!(node = %silent.node, %error, "verdict not agreed on"),
+    }
+}

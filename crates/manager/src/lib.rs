@@ -1,0 +1,194 @@
+//! A manager: the servers and loops around the replicated state.
+//!
+//! [`control`] serves users, [`dispatcher`] serves nodes, [`leader`] decides while this manager
+//! leads. All three speak to the state through [`swarm_raft::Raft`] only: they read snapshots,
+//! watch batches of events, and propose groups. None of them keeps state that another needs;
+//! what must survive is proposed.
+//!
+//! Reading order: [`Manager::start`], `control/service.rs`, `leader/driver.rs`.
+
+mod access;
+mod clock;
+mod control;
+mod dispatcher;
+mod errors;
+mod leader;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use swarm_crypto::tls::Credentials;
+use swarm_proto::v1::control_server::ControlServer;
+use swarm_proto::v1::dispatcher_server::DispatcherServer;
+use swarm_raft::{Leadership, Raft};
+use swarm_types::NodeId;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::transport::Server;
+use tower::Service;
+
+use access::Access;
+use control::Control;
+use dispatcher::Dispatcher;
+use dispatcher::hub::Hub;
+
+/// Largest request that is taken.
+const MAX_REQUEST: usize = 16 << 20;
+/// How long streams and requests may take to end when the manager stops.
+const STOP_DEADLINE: Duration = Duration::from_secs(8);
+
+/// What a manager runs with.
+#[derive(Debug)]
+pub struct Options {
+    /// The node it runs on.
+    pub node: NodeId,
+    /// The replicated state.
+    pub raft: Raft,
+    /// Its certificate, replaced when renewed.
+    pub credentials: Credentials,
+    /// Where nodes, managers and users reach it.
+    pub listener: TcpListener,
+}
+
+/// The control service as the node's own socket serves it.
+#[derive(Clone, Debug)]
+pub struct LocalControl(ControlServer<Control>);
+
+impl Service<Request<Body>> for LocalControl {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = <ControlServer<Control> as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request<Body>>::poll_ready(&mut self.0, context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+/// What every part of a manager shares.
+#[derive(Debug)]
+struct Core {
+    node: NodeId,
+    raft: Raft,
+    hub: Hub,
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+    /// When this manager last knew of a leader with a quorum, in ms on the clock of liveness.
+    quorum_at_ms: AtomicU64,
+}
+
+impl Core {
+    /// The node whose manager leads, as far as is known here.
+    fn leader(&self) -> Option<NodeId> {
+        match *self.raft.leadership().borrow() {
+            Leadership::Leader { .. } => Some(self.node),
+            Leadership::Follower { leader } => leader,
+            Leadership::NoQuorum => None,
+        }
+    }
+
+    /// Time since this manager knew of a leader with a quorum; zero while it does.
+    fn quorum_age(&self) -> Duration {
+        if self.leader().is_some() {
+            return Duration::ZERO;
+        }
+        let at = Duration::from_millis(self.quorum_at_ms.load(Ordering::Relaxed));
+        clock::boot_time().saturating_sub(at)
+    }
+
+    fn note_quorum(&self) {
+        let now = u64::try_from(clock::boot_time().as_millis()).unwrap_or(u64::MAX);
+        self.quorum_at_ms.store(now, Ordering::Relaxed);
+    }
+}
+
+/// A running manager. Stop it with [`Manager::stop`]; dropping it stops its loops too.
+#[derive(Debug)]
+pub struct Manager {
+    core: Arc<Core>,
+    address: SocketAddr,
+}
+
+impl Manager {
+    /// Starts the servers and loops.
+    ///
+    /// # Errors
+    ///
+    /// When the listener has no local address.
+    pub fn start(options: Options) -> std::io::Result<Self> {
+        let address = options.listener.local_addr()?;
+        let core = Arc::new(Core {
+            node: options.node,
+            raft: options.raft,
+            hub: Hub::new(),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            quorum_at_ms: AtomicU64::new(0),
+        });
+        core.tracker.spawn(dispatcher::hub::run(core.clone()));
+        core.tracker.spawn(leader::driver::run(core.clone()));
+        core.tracker.spawn(leader::judge::run(core.clone()));
+        core.tracker.spawn(serve(core.clone(), options.listener, options.credentials));
+        Ok(Self { core, address })
+    }
+
+    /// The control service for the node's own socket, whose callers the socket's mode admits.
+    #[must_use]
+    pub fn local_control(&self) -> LocalControl {
+        LocalControl(control_server(&self.core, Access::Local))
+    }
+
+    /// Where the manager listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends streams and loops, and waits for them.
+    pub async fn stop(self) {
+        self.core.stopping.cancel();
+        self.core.tracker.close();
+        if tokio::time::timeout(STOP_DEADLINE, self.core.tracker.wait()).await.is_err() {
+            tracing::warn!(
+                left = self.core.tracker.len(),
+                "the manager's tasks did not end in time"
+            );
+        }
+    }
+}
+
+impl Drop for Manager {
+    fn drop(&mut self) {
+        self.core.stopping.cancel();
+    }
+}
+
+fn control_server(core: &Arc<Core>, access: Access) -> ControlServer<Control> {
+    ControlServer::new(Control::new(core.clone(), access)).max_decoding_message_size(MAX_REQUEST)
+}
+
+async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials) {
+    let stopping = core.stopping.clone();
+    let incoming = swarm_crypto::tls::serve(listener, credentials, stopping.clone());
+    let dispatcher = DispatcherServer::new(Dispatcher::new(core.clone()));
+    let served = Server::builder()
+        // Thousands of small answers a second would otherwise wait for each other's ACKs.
+        .tcp_nodelay(true)
+        .add_service(control_server(&core, Access::Certificate))
+        .add_service(dispatcher.max_decoding_message_size(MAX_REQUEST))
+        .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the managers' port is closed");
+    }
+}
