@@ -15,7 +15,9 @@ mod errors;
 mod leader;
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -41,6 +43,10 @@ use dispatcher::hub::Hub;
 
 /// Largest request that is taken.
 const MAX_REQUEST: usize = 16 << 20;
+/// How often an idle connection is asked whether its other end is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How long the answer may take.
+const KEEP_ALIVE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long streams and requests may take to end when the manager stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(8);
 
@@ -64,14 +70,14 @@ pub struct LocalControl(ControlServer<Control>);
 impl Service<Request<Body>> for LocalControl {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = <ControlServer<Control> as Service<Request<Body>>>::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Service::<Request<Body>>::poll_ready(&mut self.0, context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.0.call(request)
+        Box::pin(self.0.call(request))
     }
 }
 
@@ -159,10 +165,7 @@ impl Manager {
         self.core.stopping.cancel();
         self.core.tracker.close();
         if tokio::time::timeout(STOP_DEADLINE, self.core.tracker.wait()).await.is_err() {
-            tracing::warn!(
-                left = self.core.tracker.len(),
-                "the manager's tasks did not end in time"
-            );
+            tracing::warn!(left = self.core.tracker.len(), "the manager's tasks did not end in time");
         }
     }
 }
@@ -184,6 +187,8 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
     let served = Server::builder()
         // Thousands of small answers a second would otherwise wait for each other's ACKs.
         .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_DEADLINE))
         .add_service(control_server(&core, Access::Certificate))
         .add_service(dispatcher.max_decoding_message_size(MAX_REQUEST))
         .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())

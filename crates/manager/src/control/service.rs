@@ -9,7 +9,7 @@ use swarm_types::resolve::{Resolved, resolve};
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use swarm_types::unsupported::{unsupported, update_is_supported};
 use swarm_types::{
-    Change, Expect, Expected, IdSource, Meta, ObjectId, RequestId, Service, ServiceId, TaskState,
+    Change, Expect, Expected, IdSource, Meta, ObjectId, Service, ServiceId, TaskState,
 };
 use tonic::Status;
 
@@ -87,7 +87,11 @@ impl Control {
     ) -> Result<v1::ListServicesResponse, Status> {
         let view = self.view(request.stale).await?;
         let services = view.snapshot.services().map(|it| listed(&view.snapshot, it)).collect();
-        Ok(v1::ListServicesResponse { services, applied_index: view.index(), age_ms: view.age_ms })
+        Ok(v1::ListServicesResponse {
+            services,
+            applied_index: view.index(),
+            age_ms: view.age_ms,
+        })
     }
 
     /// The service after a change; `None` when it was removed in the meantime.

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarm_proto::shared::TemplateWriter;
+use swarm_proto::{field, v1};
 use swarm_proto::v1::assignment_update::Update;
 use swarm_proto::v1::assignments_message::Kind;
-use swarm_proto::{field, v1};
 use swarm_state::Snapshot;
 use swarm_types::{Task, TaskId, TaskState};
 use tokio::sync::mpsc;
@@ -33,10 +33,10 @@ async fn send(core: Arc<Core>, live: Arc<Live>, sender: mpsc::Sender<Message>) {
     let mut sent = Sent::default();
     let mut marks = Marks { all: true, ..Marks::default() };
     loop {
-        if let Some(message) = sent.next(&core.raft.snapshot(), &live, &marks) {
-            if sender.send(Ok(message)).await.is_err() {
-                return;
-            }
+        if let Some(message) = sent.next(&core.raft.snapshot(), &live, &marks)
+            && sender.send(Ok(message)).await.is_err()
+        {
+            return;
         }
         tokio::select! {
             taken = live.marks() => marks = taken,
@@ -98,8 +98,9 @@ impl Sent {
         live: &Live,
         marks: &Marks,
     ) -> (Vec<Arc<Task>>, Vec<TaskId>) {
-        let is_news =
-            |task: &&Arc<Task>| self.tasks.get(&task.id) != Some(&task.meta.decided_version);
+        let is_news = |task: &&Arc<Task>| {
+            self.tasks.get(&task.id) != Some(&task.meta.decided_version)
+        };
         let theirs = |task: &&Arc<Task>| {
             task.node == Some(live.node) && task.status.state >= TaskState::Assigned
         };

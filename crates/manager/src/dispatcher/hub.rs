@@ -66,16 +66,14 @@ impl Live {
 
 impl Hub {
     pub(crate) const fn new() -> Self {
-        Self { sessions: Mutex::new(BTreeMap::new()), liveness: Mutex::new(Liveness::new()) }
+        Self {
+            sessions: Mutex::new(BTreeMap::new()),
+            liveness: Mutex::new(Liveness::new()),
+        }
     }
 
     /// Carries a session that has just become the node's; closes the one before it.
-    pub(crate) fn carry(
-        &self,
-        node: NodeId,
-        id: SessionId,
-        closed: CancellationToken,
-    ) -> Arc<Live> {
+    pub(crate) fn carry(&self, node: NodeId, id: SessionId, closed: CancellationToken) -> Arc<Live> {
         let live = Arc::new(Live {
             node,
             id,

@@ -1,0 +1,89 @@
+//! Who may call what. Checked per request, so that a demotion or a removal bites connections
+//! that are already open.
+
+use swarm_crypto::Identity;
+use swarm_state::Snapshot;
+use swarm_types::spec::node::NodeRole;
+use swarm_types::{NodeId, Timestamp};
+use tonic::{Request, Status};
+
+/// How callers of a server prove who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    /// They could open the node's socket.
+    Local,
+    /// By their certificate.
+    Certificate,
+}
+
+/// Who calls, for the audit log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Caller {
+    /// A user of the node's socket.
+    Local,
+    /// A node of the cluster.
+    Node(NodeId),
+}
+
+impl std::fmt::Display for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local => f.write_str("local socket"),
+            Self::Node(id) => write!(f, "node {id}"),
+        }
+    }
+}
+
+/// Admits users: through the socket, or as a manager.
+pub(crate) fn user<T>(
+    access: Access,
+    request: &Request<T>,
+    snapshot: &Snapshot,
+) -> Result<Caller, Status> {
+    match access {
+        Access::Local => Ok(Caller::Local),
+        Access::Certificate => {
+            let (node, role) = member(request, snapshot)?;
+            if role < NodeRole::Manager {
+                return Err(Status::permission_denied(format!(
+                    "node {node} is a worker: the control API is for managers"
+                )));
+            }
+            Ok(Caller::Node(node))
+        }
+    }
+}
+
+/// Admits nodes of the cluster, whatever their role.
+pub(crate) fn node<T>(request: &Request<T>, snapshot: &Snapshot) -> Result<NodeId, Status> {
+    member(request, snapshot).map(|(node, _)| node)
+}
+
+/// The calling node and the lower of the roles that its certificate and the cluster give it.
+fn member<T>(request: &Request<T>, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), Status> {
+    let peer = swarm_crypto::tls::peer(request.extensions());
+    let certificate = peer
+        .and_then(|peer| peer.certificate)
+        .ok_or_else(|| Status::unauthenticated("a certificate of this cluster is required"))?;
+    // The handshake checked it, but a connection may live longer than a certificate.
+    if certificate.not_after < Timestamp::now() {
+        return Err(Status::unauthenticated("the certificate has expired: renew it"));
+    }
+    judge(certificate.identity, snapshot)
+}
+
+fn judge(identity: Identity, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), Status> {
+    if snapshot.cluster().map(|cluster| cluster.id) != Some(identity.cluster) {
+        return Err(Status::permission_denied(format!(
+            "the certificate is of cluster {}, not of this one",
+            identity.cluster
+        )));
+    }
+    let Some(node) = snapshot.node(&identity.node) else {
+        return Err(Status::permission_denied(format!(
+            "node {} is not part of the cluster: it was removed, join it again",
+            identity.node
+        )));
+    };
+    Ok((identity.node, identity.role.min(node.role)))
+}

@@ -1,0 +1,154 @@
+//! The control API: what users ask of the cluster, one file per kind of object.
+//!
+//! A change is authorised, resolved and checked here, becomes one group, and is proposed under
+//! the caller's request id. Reads are answered from a snapshot. Nothing is decided here that a
+//! replica must agree on: names, references and versions are checked where it is applied.
+
+mod cluster;
+mod node;
+mod read;
+mod service;
+mod task;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarm_proto::{field, v1};
+use swarm_raft::Lane;
+use swarm_types::{Change, Expect, Group, IdSource, RequestId};
+use tonic::{Request, Response, Status};
+
+use crate::Core;
+use crate::access::{self, Access, Caller};
+use crate::errors;
+
+/// How long a change may take before its outcome is called unknown.
+const PROPOSE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The control API, for callers that prove themselves in one way.
+#[derive(Debug)]
+pub(crate) struct Control {
+    core: Arc<Core>,
+    access: Access,
+}
+
+impl Control {
+    pub(crate) const fn new(core: Arc<Core>, access: Access) -> Self {
+        Self { core, access }
+    }
+
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        access::user(self.access, request, &self.core.raft.snapshot())
+    }
+
+    /// Proposes one change and leaves a trace of who asked for it.
+    async fn change(
+        &self,
+        caller: Caller,
+        request: RequestId,
+        expect: Vec<Expect>,
+        change: Change,
+        object: swarm_types::ObjectId,
+    ) -> Result<(), Status> {
+        let group = Group { request, expect, changes: vec![change] };
+        let deadline = Instant::now() + PROPOSE_DEADLINE;
+        let done = self.core.raft.propose(Lane::Control, group, deadline).await;
+        let outcome = match &done {
+            Ok(_) => "done".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::info!(target: "swarm::audit", %caller, %request, %object, outcome, "change");
+        done.map(|_| ()).map_err(|error| errors::not_proposed(&error))
+    }
+}
+
+/// The caller's request id, or a fresh one for a caller that will not retry.
+fn request_id(bytes: &[u8]) -> Result<RequestId, Status> {
+    if bytes.is_empty() {
+        return Ok(IdSource::system().draw());
+    }
+    field::id(bytes, "request_id").map_err(invalid)
+}
+
+fn invalid(error: impl std::fmt::Display) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl v1::control_server::Control for Control {
+    async fn create_service(
+        &self,
+        request: Request<v1::CreateServiceRequest>,
+    ) -> Answer<v1::CreateServiceResponse> {
+        let caller = self.caller(&request)?;
+        self.create(caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_service(
+        &self,
+        request: Request<v1::UpdateServiceRequest>,
+    ) -> Answer<v1::UpdateServiceResponse> {
+        let caller = self.caller(&request)?;
+        self.update(caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_service(
+        &self,
+        request: Request<v1::RemoveServiceRequest>,
+    ) -> Answer<v1::RemoveServiceResponse> {
+        let caller = self.caller(&request)?;
+        self.remove(caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_service(
+        &self,
+        request: Request<v1::GetServiceRequest>,
+    ) -> Answer<v1::GetServiceResponse> {
+        self.caller(&request)?;
+        self.service(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_services(
+        &self,
+        request: Request<v1::ListServicesRequest>,
+    ) -> Answer<v1::ListServicesResponse> {
+        self.caller(&request)?;
+        self.services(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Answer<v1::ListTasksResponse> {
+        self.caller(&request)?;
+        self.tasks(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_task(&self, request: Request<v1::GetTaskRequest>) -> Answer<v1::GetTaskResponse> {
+        self.caller(&request)?;
+        self.task(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<v1::ListNodesRequest>,
+    ) -> Answer<v1::ListNodesResponse> {
+        self.caller(&request)?;
+        self.nodes(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_node(&self, request: Request<v1::GetNodeRequest>) -> Answer<v1::GetNodeResponse> {
+        self.caller(&request)?;
+        self.node(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_cluster(
+        &self,
+        request: Request<v1::GetClusterRequest>,
+    ) -> Answer<v1::GetClusterResponse> {
+        self.caller(&request)?;
+        self.cluster(request.into_inner()).await.map(Response::new)
+    }
+}

@@ -1,0 +1,203 @@
+//! Which nodes have gone silent. Pure: ages of CLOCK_BOOTTIME come in, verdicts go out.
+//!
+//! Wall time never enters, so a clock that is set never declares a node down. A watch whose own
+//! tick comes late (the machine slept, the process was stopped) moves every deadline by its lag:
+//! who did not listen cannot say that others did not speak.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use swarm_types::{Node, NodeId, SessionId, object::node::NodeState};
+
+/// Heartbeats a node may miss before it is down.
+const MISSED: u32 = 3;
+/// How late a tick may come before it counts as lag.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// What this manager heard, and since when it may judge.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    heard: BTreeMap<NodeId, Heard>,
+    judging_since: Option<Duration>,
+    last_tick: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    session: SessionId,
+    at: Duration,
+}
+
+/// A node that is not heard any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Silent {
+    pub(crate) node: NodeId,
+    /// The session judged; a newer one overrules the verdict.
+    pub(crate) session: Option<SessionId>,
+}
+
+impl Liveness {
+    pub(crate) const fn new() -> Self {
+        Self { heard: BTreeMap::new(), judging_since: None, last_tick: None }
+    }
+
+    /// Notes a sign of life of a node's session.
+    pub(crate) fn hear(&mut self, node: NodeId, session: SessionId, now: Duration) {
+        self.heard.insert(node, Heard { session, at: now });
+    }
+
+    /// Begins to judge, as a new leader: every node gets one full grace from here.
+    pub(crate) fn begin(&mut self, now: Duration) {
+        self.judging_since = Some(now);
+        self.last_tick = Some(now);
+    }
+
+    /// Stops judging, as leadership is lost.
+    pub(crate) fn end(&mut self) {
+        self.judging_since = None;
+        self.last_tick = None;
+    }
+
+    /// The READY nodes whose present session was not heard for the grace.
+    ///
+    /// `every` is the time between two calls, `period` the time between heartbeats.
+    pub(crate) fn judge<'a>(
+        &mut self,
+        nodes: impl Iterator<Item = &'a Node>,
+        period: Duration,
+        every: Duration,
+        now: Duration,
+    ) -> Vec<Silent> {
+        let Some(since) = self.make_up_for_lag(every, now) else { return Vec::new() };
+        let grace = period * MISSED;
+        let silent = |node: &Node| {
+            let session = node.session.as_ref().map(|session| session.id);
+            let heard = self.heard.get(&node.id).filter(|heard| Some(heard.session) == session);
+            let last = heard.map_or(since, |heard| heard.at.max(since));
+            (now.saturating_sub(last) > grace).then_some(Silent { node: node.id, session })
+        };
+        nodes.filter(|node| node.status.state != NodeState::Down).filter_map(silent).collect()
+    }
+
+    fn make_up_for_lag(&mut self, every: Duration, now: Duration) -> Option<Duration> {
+        let lag = now.saturating_sub(self.last_tick? + every);
+        self.last_tick = Some(now);
+        if lag > SLACK {
+            for heard in self.heard.values_mut() {
+                heard.at += lag;
+            }
+            self.judging_since = self.judging_since.map(|since| since + lag);
+        }
+        self.judging_since
+    }
+
+    /// Forgets nodes that are gone.
+    pub(crate) fn retain(&mut self, exists: impl Fn(&NodeId) -> bool) {
+        self.heard.retain(|node, _| exists(node));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_types::IdSource;
+    use swarm_types::object::node::{NodeSession, NodeStatus};
+
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(2);
+    const EVERY: Duration = Duration::from_millis(500);
+
+    fn node(ids: &mut IdSource) -> Node {
+        let id = ids.draw();
+        Node {
+            id,
+            meta: swarm_types::Meta::default(),
+            spec: swarm_types::spec::node::NodeSpec::default(),
+            description: swarm_types::object::node::NodeDescription::default(),
+            status: NodeStatus { state: NodeState::Ready, ..NodeStatus::default() },
+            role: swarm_types::spec::node::NodeRole::Worker,
+            key_fingerprint: Vec::new(),
+            session: Some(NodeSession {
+                id: ids.draw(),
+                manager: id,
+                boot_id: String::new(),
+                opened_at: swarm_types::Timestamp(0),
+            }),
+            attachments: Vec::new(),
+            manager_addr: String::new(),
+            raft_id: 0,
+        }
+    }
+
+    /// Ticks every half second from `from` to `to`; returns the verdicts of the last tick.
+    fn tick(watch: &mut Liveness, node: &Node, from: u64, to: u64) -> Vec<Silent> {
+        let mut silent = Vec::new();
+        for ms in (from..=to).step_by(500) {
+            silent = watch.judge([node].into_iter(), PERIOD, EVERY, Duration::from_millis(ms));
+        }
+        silent
+    }
+
+    #[test]
+    fn a_node_is_down_after_three_missed_heartbeats() {
+        let node = node(&mut IdSource::seeded(1));
+        let session = node.session.as_ref().unwrap().id;
+        let mut watch = Liveness::new();
+        watch.begin(Duration::ZERO);
+
+        watch.hear(node.id, session, Duration::from_secs(1));
+
+        assert_eq!(tick(&mut watch, &node, 500, 7_000), []);
+        let verdict = Silent { node: node.id, session: Some(session) };
+        assert_eq!(tick(&mut watch, &node, 7_500, 7_500), [verdict]);
+    }
+
+    #[test]
+    fn a_new_leader_grants_a_full_grace() {
+        let node = node(&mut IdSource::seeded(1));
+        let mut watch = Liveness::new();
+
+        watch.begin(Duration::from_secs(100));
+
+        assert_eq!(tick(&mut watch, &node, 100_500, 106_000), []);
+        assert_eq!(tick(&mut watch, &node, 106_500, 106_500).len(), 1);
+    }
+
+    #[test]
+    fn another_session_is_no_sign_of_life_of_this_one() {
+        let mut ids = IdSource::seeded(1);
+        let node = node(&mut ids);
+        let mut watch = Liveness::new();
+        watch.begin(Duration::ZERO);
+
+        watch.hear(node.id, ids.draw(), Duration::from_secs(6));
+
+        assert_eq!(tick(&mut watch, &node, 500, 6_500).len(), 1);
+    }
+
+    #[test]
+    fn a_watch_that_slept_declares_nobody_down() {
+        let node = node(&mut IdSource::seeded(1));
+        let session = node.session.as_ref().unwrap().id;
+        let mut watch = Liveness::new();
+        watch.begin(Duration::ZERO);
+        watch.hear(node.id, session, Duration::from_secs(1));
+        tick(&mut watch, &node, 500, 2_000);
+
+        let after_a_sleep = tick(&mut watch, &node, 60_000, 60_000);
+
+        assert_eq!(after_a_sleep, []);
+        assert_eq!(tick(&mut watch, &node, 60_500, 66_500).len(), 1);
+    }
+
+    #[test]
+    fn a_follower_judges_nobody() {
+        let node = node(&mut IdSource::seeded(1));
+        let mut watch = Liveness::new();
+        watch.begin(Duration::ZERO);
+
+        watch.end();
+
+        assert_eq!(tick(&mut watch, &node, 500, 60_000), []);
+    }
+}
