@@ -154,6 +154,12 @@ impl Manager {
         LocalControl(control_server(&self.core, Access::Local))
     }
 
+    /// The node whose manager leads, as far as is known here.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        self.core.leader()
+    }
+
     /// Where the manager listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {

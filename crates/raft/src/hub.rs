@@ -43,12 +43,7 @@ impl Hub {
     }
 
     /// The state after one more entry.
-    pub(crate) fn publish(
-        &self,
-        snapshot: Snapshot,
-        batch: Arc<Batch>,
-        check: Option<HashCheck>,
-    ) {
+    pub(crate) fn publish(&self, snapshot: Snapshot, batch: Arc<Batch>, check: Option<HashCheck>) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         (current.snapshot, current.check) = (snapshot, check);
         // An error means that nobody watches.
@@ -58,7 +53,8 @@ impl Hub {
     /// Another state altogether: every watcher has to begin again.
     pub(crate) fn replace(&self, snapshot: Snapshot) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Current { snapshot, check: None, batches: broadcast::Sender::new(self.backlog.max(1)) };
+        *current =
+            Current { snapshot, check: None, batches: broadcast::Sender::new(self.backlog.max(1)) };
     }
 
     pub(crate) fn watch(self: &Arc<Self>) -> (Snapshot, Watch) {

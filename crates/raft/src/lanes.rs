@@ -136,7 +136,8 @@ impl Room {
         let changes = waiting.group.changes.len().max(1);
         let fits = waiting.size <= self.bytes && changes <= self.changes;
         let left = |room: usize, taken| if fits { room - taken } else { 0 };
-        *self = Self { bytes: left(self.bytes, waiting.size), changes: left(self.changes, changes) };
+        *self =
+            Self { bytes: left(self.bytes, waiting.size), changes: left(self.changes, changes) };
         fits
     }
 }
@@ -190,8 +191,7 @@ mod tests {
         }
 
         let entries: Vec<_> = (0..5).map(|_| sizes(&lanes.take())).collect();
-        let expected: [&[usize]; 5] =
-            [&[600_000], &[600_000, 10], &[20], &[GROUP_BYTES], &[5]];
+        let expected: [&[usize]; 5] = [&[600_000], &[600_000, 10], &[20], &[GROUP_BYTES], &[5]];
         assert_eq!(entries, expected);
     }
 

@@ -106,7 +106,8 @@ impl Leaderships {
         let barrier = async {
             // openraft writes no first entry for a leader it restores, and commits nothing of
             // earlier terms before there is one.
-            if self.proposer.last_term() < Some(term) && self.proposer.write_nothing().await.is_err()
+            if self.proposer.last_term() < Some(term)
+                && self.proposer.write_nothing().await.is_err()
             {
                 return false;
             }
@@ -138,9 +139,10 @@ fn assess(
     }
     let leader = Leadership::Leader { term: metrics.current_term, incarnation };
     // Where this member alone is a quorum, its own word is never old.
-    let alone = membership.get_joint_config().iter().all(|voters| {
-        voters.len() == 1 && voters.contains(&metrics.id)
-    });
+    let alone = membership
+        .get_joint_config()
+        .iter()
+        .all(|voters| voters.len() == 1 && voters.contains(&metrics.id));
     if alone {
         return (leader, None);
     }
@@ -162,7 +164,8 @@ mod tests {
     const LEASE: Duration = Duration::from_millis(900);
 
     fn leader(voters: &[u64], age: Option<u64>) -> Metrics {
-        let nodes: BTreeMap<u64, Member> = voters.iter().map(|id| (*id, Member::default())).collect();
+        let nodes: BTreeMap<u64, Member> =
+            voters.iter().map(|id| (*id, Member::default())).collect();
         let voters: BTreeSet<u64> = voters.iter().copied().collect();
         let membership = StoredMembership::new(None, Membership::new(vec![voters], nodes));
         Metrics {

@@ -82,9 +82,7 @@ fn failed(fault: &Fault, reason: StopReason) -> StorageError {
 impl RaftStateMachine<Types> for Machine {
     type SnapshotBuilder = Builder;
 
-    async fn applied_state(
-        &mut self,
-    ) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
         Ok((self.applied, self.membership.clone()))
     }
 

@@ -3,9 +3,7 @@
 
 use std::future::Future;
 
-use openraft::error::{
-    Fatal, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
-};
+use openraft::error::{Fatal, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,

@@ -152,16 +152,14 @@ impl Raft {
             Ok(_) => Ok(self.0.log.complete().await?),
             Err(ProposeError::Refused(refusal)) => Err(OpenError::Refused(refusal)),
             Err(ProposeError::Stopped(reason)) => Err(reason.into()),
-            Err(error @ ProposeError::TooLarge { .. }) => Err(OpenError::Settings(error.to_string())),
+            Err(error @ ProposeError::TooLarge { .. }) => {
+                Err(OpenError::Settings(error.to_string()))
+            }
             Err(_) => Err(slow()),
         }
     }
 
-    async fn start(
-        founding: Founding,
-        found: Found,
-        options: &Options,
-    ) -> Result<Self, OpenError> {
+    async fn start(founding: Founding, found: Found, options: &Options) -> Result<Self, OpenError> {
         let log = found.log.clone();
         let started = Self::start_over(founding, found, options).await;
         if started.is_err() {
@@ -188,12 +186,20 @@ impl Raft {
         let (readers, asked) = mpsc::channel(limits.reads.max(1));
         let (told, leadership) = watch::channel(Leadership::NoQuorum);
         let lanes = Arc::new(Lanes::new(limits));
-        let proposer =
-            Proposer { raft: raft.clone(), log: log.clone(), hub: hub.clone(), fault: fault.clone() };
+        let proposer = Proposer {
+            raft: raft.clone(),
+            log: log.clone(),
+            hub: hub.clone(),
+            fault: fault.clone(),
+        };
         let rounds =
             Rounds { raft: raft.clone(), hub: hub.clone(), fault: fault.clone(), readers: asked };
-        let compactor =
-            Compactor { raft: raft.clone(), log: log.clone(), snapshots: snapshots.clone(), limits };
+        let compactor = Compactor {
+            raft: raft.clone(),
+            log: log.clone(),
+            snapshots: snapshots.clone(),
+            limits,
+        };
         let leaderships = Leaderships {
             metrics: raft.metrics(),
             told,
@@ -313,7 +319,12 @@ impl Raft {
             term: metrics.current_term,
             last: metrics.last_log_index.unwrap_or(0),
             applied: metrics.last_applied.map_or(0, |applied| applied.index),
-            snapshot: self.0.snapshots.get().and_then(|(meta, _)| meta.last_log_id).map(|it| it.index),
+            snapshot: self
+                .0
+                .snapshots
+                .get()
+                .and_then(|(meta, _)| meta.last_log_id)
+                .map(|it| it.index),
             log_bytes: self.0.log.bytes(),
         }
     }
@@ -360,10 +371,9 @@ async fn open_snapshots(
     let seal = Seal { sealer: founding.sealer.clone(), store: mark.store };
     let (dir, disk, named) = (founding.snapshots(), founding.disk.clone(), mark.snapshot);
     let opened = tokio::task::spawn_blocking(move || Snapshots::open(dir, disk, seal, log, named));
-    opened.await.map_err(|error| StopReason::Panicked {
-        part: "snapshot",
-        message: error.to_string(),
-    })?
+    opened
+        .await
+        .map_err(|error| StopReason::Panicked { part: "snapshot", message: error.to_string() })?
 }
 
 /// The node a member number belongs to is what callers want to see.

@@ -93,7 +93,9 @@ async fn lead(core: &Core) {
     tracing::info!("leading");
     loop {
         let (view, watch) = core.raft.watch();
-        let seat = Seat { core, view, watch, driver: Driver::new(IdSource::system()) };
+        let noted = view.applied();
+        let driver = Driver::new(IdSource::system());
+        let seat = Seat { core, view, noted, watch, driver };
         // A driver that missed batches is replaced by one that begins with everything.
         if let Err(WatchError::Stopped(_)) = seat.drive().await {
             return;
@@ -106,6 +108,8 @@ struct Seat<'a> {
     core: &'a Core,
     /// Exactly what the batches noted so far lead to.
     view: Snapshot,
+    /// Index of the last batch noted.
+    noted: u64,
     watch: Watch,
     driver: Driver,
 }
@@ -120,7 +124,10 @@ impl Seat<'_> {
                 let delay = plan.wake_at.map(|at| Instant::now() + at.since(now));
                 let wake = delay.map_or(full_pass, |delay| delay.min(full_pass));
                 tokio::select! {
-                    batch = self.watch.next() => self.driver.note(batch?.as_ref()),
+                    batch = self.watch.next() => {
+                        let batch = batch?;
+                        self.note(&batch);
+                    }
                     () = sleep_until(wake) => {}
                 }
             } else if !self.propose(plan).await {
@@ -157,17 +164,20 @@ impl Seat<'_> {
 
     /// Takes the present state, and the batches that lead to it.
     async fn catch_up(&mut self) -> Result<(), WatchError> {
-        let mut noted = self.view.applied();
         loop {
             self.view = self.core.raft.snapshot();
-            if noted == self.view.applied() {
+            while self.noted < self.view.applied() {
+                let batch = self.watch.next().await?;
+                self.note(&batch);
+            }
+            if self.noted == self.view.applied() {
                 return Ok(());
             }
-            while noted < self.view.applied() {
-                let batch = self.watch.next().await?;
-                noted = batch.index;
-                self.driver.note(&batch);
-            }
         }
+    }
+
+    fn note(&mut self, batch: &Batch) {
+        self.noted = batch.index;
+        self.driver.note(batch);
     }
 }

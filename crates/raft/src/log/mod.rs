@@ -29,9 +29,7 @@ use self::writer::Request;
 use crate::error::StopReason;
 use crate::fault::Fault;
 use crate::mark::SnapshotRef;
-use crate::type_config::{
-    LogEntry, LogFlushed, LogId, StorageError, StorageIoError, Types, Vote,
-};
+use crate::type_config::{LogEntry, LogFlushed, LogId, StorageError, StorageIoError, Types, Vote};
 
 /// Bytes of entries one AppendEntries carries at most: it is cancelled after a heartbeat, so a
 /// bigger one would never arrive over a slow link.

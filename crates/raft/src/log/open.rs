@@ -177,11 +177,7 @@ fn load(table: &Table, mark: &Mark) -> Result<(Tag, Positions), OpenError> {
     Ok((tail, positions))
 }
 
-fn load_entries(
-    table: &Table,
-    mark: &Mark,
-    positions: &mut Positions,
-) -> Result<Tag, OpenError> {
+fn load_entries(table: &Table, mark: &Mark, positions: &mut Positions) -> Result<Tag, OpenError> {
     let mut chain = Chain { next: mark.floor.map_or(0, |floor| floor.id.index + 1), tag: None };
     chain.tag = match mark.floor {
         Some(floor) => floor.tag,
@@ -193,7 +189,10 @@ fn load_entries(
         let size = stored.size;
         let entry = chain.follow(stored).map_err(|why| damaged(table, why))?;
         let id = entry.log_id;
-        if mark.last.is_some_and(|last| last.id.index == id.index && last != Anchor { id, tag: Some(tag) }) {
+        if mark
+            .last
+            .is_some_and(|last| last.id.index == id.index && last != Anchor { id, tag: Some(tag) })
+        {
             return Err(damaged(table, format!("entry {} is not the acknowledged one", id.index)));
         }
         positions.restore(entry, size);
@@ -266,7 +265,10 @@ fn damaged(table: &Table, why: impl ToString) -> OpenError {
 }
 
 fn shown(id: Option<LogId>) -> String {
-    id.map_or_else(|| "nothing".into(), |id| format!("entry {} of term {}", id.index, id.leader_id.term))
+    id.map_or_else(
+        || "nothing".into(),
+        |id| format!("entry {} of term {}", id.index, id.leader_id.term),
+    )
 }
 
 /// Removes a store that was never completed. Refuses to touch any other.

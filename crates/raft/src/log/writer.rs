@@ -106,10 +106,7 @@ fn serve(
 }
 
 impl Writer {
-    fn handle(
-        &mut self,
-        request: Request,
-    ) -> Result<ControlFlow<oneshot::Sender<()>>, StopReason> {
+    fn handle(&mut self, request: Request) -> Result<ControlFlow<oneshot::Sender<()>>, StopReason> {
         match request {
             Request::Append { entries, callback } => self.append(&entries, callback)?,
             Request::SaveVote { vote, answer } => {

@@ -181,8 +181,7 @@ impl In<'_> {
         let mut len = [0; 4];
         self.input.read_exact(&mut len)?;
         let chunk = self.chunk;
-        let damaged =
-            || ReadError::Seal { chunk, source: swarm_crypto::seal::OpenError::Damaged };
+        let damaged = || ReadError::Seal { chunk, source: swarm_crypto::seal::OpenError::Damaged };
         let len = usize::try_from(u32::from_be_bytes(len)).map_err(|_| damaged())?;
         if len > CHUNK_LIMIT {
             return Err(damaged());

@@ -193,7 +193,10 @@ impl Snapshots {
         for found in fs::read_dir(dir).map_err(OpenError::io("read", dir))? {
             let path = found.map_err(OpenError::io("read", dir))?.path();
             if Some(&*path) != keep {
-                self.0.disk.announce(Step::Remove, &path).map_err(OpenError::io("remove", &path))?;
+                self.0
+                    .disk
+                    .announce(Step::Remove, &path)
+                    .map_err(OpenError::io("remove", &path))?;
                 fs::remove_file(&path).map_err(OpenError::io("remove", &path))?;
             }
         }

@@ -1,0 +1,147 @@
+//! The node behind the socket: founding a cluster, and what the node knows of itself.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use swarm_proto::v1::node_local_client::NodeLocalClient;
+use swarm_proto::{DecodeError, field, v1};
+use swarm_types::{ClusterId, NodeId};
+
+use crate::{Client, ClientError};
+
+/// A cluster that was founded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Founded {
+    /// Its first node.
+    pub node: NodeId,
+    /// The cluster.
+    pub cluster: ClusterId,
+}
+
+/// What a node knows of itself and its cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Info {
+    /// The node; `None` outside of a cluster.
+    pub node: Option<NodeId>,
+    /// Where the node stands.
+    pub state: LocalState,
+    /// Whether it is a manager.
+    pub is_manager: bool,
+    /// Its cluster; `None` when the node is no manager.
+    pub cluster: Option<ClusterId>,
+    /// The node whose manager leads, if one is known.
+    pub leader: Option<NodeId>,
+    /// Nodes of the cluster; 0 when the node is no manager.
+    pub nodes: u32,
+    /// Managers among them.
+    pub managers: u32,
+    /// Index of the last log entry the node applied.
+    pub applied_index: u64,
+    /// Address others reach the node at.
+    pub address: String,
+    /// Version of the daemon.
+    pub version: String,
+    /// Version of containerd; empty when it does not answer.
+    pub containerd_version: String,
+    /// What is wrong; empty when nothing is.
+    pub error: String,
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LocalState {
+    /// In no cluster.
+    Inactive,
+    /// On its way into one.
+    Pending,
+    /// In a cluster.
+    Active,
+    /// In a cluster, and something is wrong.
+    Error,
+    /// In a cluster, waiting for the unlock key.
+    Locked,
+}
+
+impl fmt::Display for LocalState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inactive => "inactive",
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Error => "error",
+            Self::Locked => "locked",
+        })
+    }
+}
+
+impl Client {
+    fn local(&self) -> NodeLocalClient<tonic::transport::Channel> {
+        NodeLocalClient::new(self.channel.clone())
+    }
+
+    /// Founds a cluster of one. Others are told `advertise`, or the daemon's listen address.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when the node is part of a cluster.
+    pub async fn init(&self, advertise: Option<SocketAddr>) -> Result<Founded, ClientError> {
+        let request = v1::InitRequest {
+            advertise_addr: advertise.map(|address| address.to_string()).unwrap_or_default(),
+            availability: v1::Availability::Active.into(),
+            ..v1::InitRequest::default()
+        };
+        let answer = self
+            .call(|| {
+                let (mut local, request) = (self.local(), request.clone());
+                async move { local.init(request).await }
+            })
+            .await?;
+        let unreadable = |error| self.unreadable(error);
+        Ok(Founded {
+            node: field::id(&answer.node_id, "node_id").map_err(unreadable)?,
+            cluster: field::id(&answer.cluster_id, "cluster_id").map_err(unreadable)?,
+        })
+    }
+
+    /// What the node knows; answers without a cluster and without a leader too.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unreachable`] when the daemon does not run.
+    pub async fn info(&self) -> Result<Info, ClientError> {
+        let answer = self
+            .call(|| {
+                let mut local = self.local();
+                async move { local.info(v1::InfoRequest {}).await }
+            })
+            .await?;
+        Self::read_info(answer).map_err(|error| self.unreadable(error))
+    }
+
+    fn read_info(answer: v1::InfoResponse) -> Result<Info, DecodeError> {
+        let state = match answer.state() {
+            v1::LocalState::Inactive => LocalState::Inactive,
+            v1::LocalState::Pending => LocalState::Pending,
+            v1::LocalState::Active => LocalState::Active,
+            v1::LocalState::Locked => LocalState::Locked,
+            // A state this version does not know is nothing to rely on.
+            v1::LocalState::Error | v1::LocalState::Unspecified => LocalState::Error,
+        };
+        let id = |bytes: &Vec<u8>| field::id(bytes, "id");
+        let cluster = answer.cluster.as_ref().map(|it| field::id(&it.id, "cluster.id"));
+        Ok(Info {
+            node: answer.node_id.as_ref().map(id).transpose()?,
+            state,
+            is_manager: answer.is_manager,
+            cluster: cluster.transpose()?,
+            leader: answer.leader.as_ref().map(id).transpose()?,
+            nodes: answer.nodes,
+            managers: answer.managers,
+            applied_index: answer.applied_index,
+            address: answer.advertise_addr,
+            version: answer.version,
+            containerd_version: answer.containerd_version,
+            error: answer.error,
+        })
+    }
+}

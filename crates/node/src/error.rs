@@ -1,0 +1,93 @@
+//! Why a node does not start or cannot go on. Each text names what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use swarm_raft::{OpenError, StopReason};
+
+/// Why a node does not start or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// Another node runs in this network namespace.
+    #[error("{first}; one network namespace holds one node: stop it, or start this one in another")]
+    Taken {
+        /// Which, for people.
+        first: String,
+    },
+    /// containerd does not answer.
+    #[error("containerd at {} does not answer; start it, or name its socket with --containerd", socket.display())]
+    Containerd {
+        /// Its socket.
+        socket: PathBuf,
+        /// Why not.
+        source: swarm_runtime::Error,
+    },
+    /// A file or directory of the node cannot be used.
+    #[error("{action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// What says which cluster the node is part of is damaged.
+    #[error("{} is damaged: {why}; restore it, or move {} away and join again as a new node", file.display(), dir.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// The state directory.
+        dir: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The managers' port cannot be opened.
+    #[error("open the managers' port {address}; --listen-addr names another")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The node is part of a cluster already.
+    #[error("this node is already part of a swarm")]
+    Member,
+    /// The address others are told is not one they can reach.
+    #[error(
+        "could not choose an IP address to advertise: {address} is no address others can reach; pass --advertise-addr"
+    )]
+    NoAddress {
+        /// The address.
+        address: std::net::SocketAddr,
+    },
+    /// The node's certificate or its root cannot be made or used.
+    #[error("certificates of the node: {0}")]
+    Certificates(String),
+    /// The replicated store does not open.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The replicated store stopped; the node must be started again.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+    /// The node was not heard by its own cluster in time.
+    #[error("the node was not ready within {waited_s} s: {state}")]
+    NotReady {
+        /// Seconds waited.
+        waited_s: u64,
+        /// How far it came.
+        state: String,
+    },
+}
+
+impl NodeError {
+    /// Turns an I/O error about `path` into ours.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    pub(crate) fn certificates(error: impl std::fmt::Display) -> Self {
+        Self::Certificates(error.to_string())
+    }
+}

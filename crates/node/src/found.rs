@@ -1,0 +1,143 @@
+//! Founding a cluster of one: its authority, its tokens, its first node, and the group of
+//! changes that brings them into being.
+
+use std::net::SocketAddr;
+
+use ipnetwork::{IpNetwork, Ipv4Network};
+use swarm_crypto::Identity;
+use swarm_crypto::ca::{JoinToken, NodeCertificate, NodeKey, RootCa};
+use swarm_types::object::cluster::{Cluster, RootCa as StoredRoot};
+use swarm_types::object::node::{Node, NodeDescription, NodeStatus};
+use swarm_types::spec::cluster::ClusterSpec;
+use swarm_types::spec::node::{Availability, NodeRole, NodeSpec};
+use swarm_types::{
+    Change, ClusterId, Group, IdSource, LEVEL, Meta, NodeId, Sensitive, Timestamp, defaults,
+};
+
+use crate::NodeError;
+
+/// VXLAN identifiers start at a random multiple of this, so that two clusters on one wire
+/// seldom meet; below it are those of Docker.
+const VNI_STEP: u32 = 1 << 16;
+
+/// A cluster about to be founded.
+pub(crate) struct Founding {
+    pub(crate) node: NodeId,
+    pub(crate) cluster: ClusterId,
+    pub(crate) certificate: NodeCertificate,
+    pub(crate) root_pem: String,
+    /// Everything the replicated state begins with.
+    pub(crate) first: Group,
+}
+
+/// Makes ids, keys, certificates and tokens for a new cluster.
+pub(crate) fn found(
+    advertise: SocketAddr,
+    availability: Availability,
+    ids: &mut IdSource,
+    now: Timestamp,
+) -> Result<Founding, NodeError> {
+    let (node, cluster) = (ids.draw(), ids.draw());
+    let root = RootCa::generate(now).map_err(NodeError::certificates)?;
+    let identity = Identity { node, role: NodeRole::Manager, cluster };
+    let key = NodeKey::generate().map_err(NodeError::certificates)?;
+    let csr = key.csr().map_err(NodeError::certificates)?;
+    let chain = root.issue(&csr, &identity, defaults::NODE_CERT_EXPIRY, now);
+    let chain = chain.map_err(NodeError::certificates)?;
+    let certificate = NodeCertificate::new(chain, key).map_err(NodeError::certificates)?;
+
+    let first_node = first_node(node, advertise, availability, &certificate);
+    let changes = vec![
+        Change::CreateCluster(Box::new(first_cluster(cluster, &root, ids)?)),
+        Change::CreateNode(Box::new(first_node)),
+    ];
+    Ok(Founding {
+        node,
+        cluster,
+        certificate,
+        root_pem: root.cert_pem().to_owned(),
+        first: Group { request: ids.draw(), expect: Vec::new(), changes },
+    })
+}
+
+fn first_cluster(id: ClusterId, root: &RootCa, ids: &mut IdSource) -> Result<Cluster, NodeError> {
+    let digest = root.digest();
+    let token = || JoinToken::generate(&digest).map(|token| token.text());
+    Ok(Cluster {
+        id,
+        meta: Meta::default(),
+        spec: ClusterSpec::default(),
+        root_ca: StoredRoot {
+            cert: root.cert_pem().to_owned(),
+            key: root.key_pem(),
+            worker_token: token().map_err(NodeError::certificates)?,
+            manager_token: token().map_err(NodeError::certificates)?,
+            digest,
+            ..StoredRoot::default()
+        },
+        epoch: 1,
+        level: LEVEL,
+        address_pools: vec![default_pool()],
+        subnet_size: defaults::SUBNET_SIZE,
+        data_path_port: defaults::DATA_PATH_PORT,
+        vni_base: VNI_STEP * ids.between(1, 255),
+        data_path_keys: Vec::new(),
+        key_clock: 0,
+        unlock_key: Sensitive::default(),
+        removed_nodes: Vec::new(),
+    })
+}
+
+/// 10.0.0.0/8, as Docker.
+fn default_pool() -> IpNetwork {
+    Ipv4Network::new_checked([10, 0, 0, 0].into(), 8)
+        .map_or_else(|| IpNetwork::from(std::net::IpAddr::from([10, 0, 0, 0])), IpNetwork::V4)
+}
+
+fn first_node(
+    id: NodeId,
+    advertise: SocketAddr,
+    availability: Availability,
+    certificate: &NodeCertificate,
+) -> Node {
+    Node {
+        id,
+        meta: Meta::default(),
+        spec: NodeSpec { role: NodeRole::Manager, availability, ..NodeSpec::default() },
+        description: NodeDescription::default(),
+        status: NodeStatus::default(),
+        role: NodeRole::Manager,
+        key_fingerprint: certificate.key.fingerprint().0.to_vec(),
+        session: None,
+        attachments: Vec::new(),
+        manager_addr: advertise.to_string(),
+        raft_id: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_group_holds_a_cluster_and_its_manager() {
+        let advertise = SocketAddr::from(([192, 0, 2, 1], 2377));
+
+        let founding =
+            found(advertise, Availability::Active, &mut IdSource::seeded(1), Timestamp::now());
+
+        let founding = founding.unwrap();
+        let [Change::CreateCluster(cluster), Change::CreateNode(node)] =
+            founding.first.changes.as_slice()
+        else {
+            panic!("unexpected changes");
+        };
+        assert_eq!((cluster.id, node.id), (founding.cluster, founding.node));
+        assert_eq!(cluster.root_ca.cert, founding.root_pem);
+        assert_ne!(cluster.root_ca.worker_token, cluster.root_ca.manager_token);
+        assert!(cluster.vni_base > 65_535 && cluster.vni_base < (1 << 24));
+        assert_eq!(node.manager_addr, "192.0.2.1:2377");
+        let identity = founding.certificate.certificate.identity;
+        assert_eq!((identity.node, identity.role), (node.id, NodeRole::Manager));
+    }
+}

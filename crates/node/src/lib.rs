@@ -1,0 +1,149 @@
+//! One node: what `swarm daemon` runs.
+//!
+//! A node is outside of a cluster, or part of one. [`membership`] says on disk which, and is
+//! written last when it becomes part of one; [`found`] makes a cluster of one; [`member`] starts
+//! and stops what a member runs: manager and agent. [`socket`] serves the node's own socket all
+//! the while. Containers are not the node's to stop: they outlive it.
+
+mod error;
+mod found;
+mod images;
+mod local;
+mod member;
+mod membership;
+mod only;
+mod socket;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use swarm_runtime::Runtime;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use error::NodeError;
+use member::Member;
+use membership::Membership;
+use only::OnlyOne;
+
+/// What a node runs with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Where it keeps its state: `raft/` and `certificates/`.
+    pub state_dir: PathBuf,
+    /// Where its socket is made.
+    pub run_dir: PathBuf,
+    /// containerd's socket.
+    pub containerd: PathBuf,
+    /// containerd's namespace that holds the node's containers.
+    pub containerd_namespace: String,
+    /// Address the managers' port is opened on.
+    pub listen_addr: SocketAddr,
+    /// Parent of the containers' cgroups.
+    pub cgroup_parent: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/swarm".into(),
+            run_dir: "/run/swarm".into(),
+            containerd: "/run/containerd/containerd.sock".into(),
+            containerd_namespace: "swarm".into(),
+            listen_addr: SocketAddr::from(([0, 0, 0, 0], 2377)),
+            cgroup_parent: "/swarm".into(),
+        }
+    }
+}
+
+/// What the parts of a node share.
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    runtime: Runtime,
+    /// What runs while the node is part of a cluster. Held while that changes.
+    member: Mutex<Option<Member>>,
+    /// The control API while there is a manager.
+    control: socket::Gate,
+    /// Why the node cannot go on; empty while it can.
+    failure: watch::Sender<Option<Arc<NodeError>>>,
+    tracker: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// A running node. Stop it with [`Node::stop`].
+#[derive(Debug)]
+pub struct Node {
+    inner: Arc<Inner>,
+    // Released when the node is dropped.
+    _only: OnlyOne,
+}
+
+impl Node {
+    /// Starts the node, and what it was part of before it was stopped.
+    ///
+    /// # Errors
+    ///
+    /// When another node runs in this network namespace, when containerd does not answer, or
+    /// when what is on disk cannot be trusted: the error names what to do.
+    pub async fn start(options: Options) -> Result<Self, NodeError> {
+        let only = OnlyOne::claim()?;
+        let membership = Membership::load(&options.state_dir)?;
+        let spool_dir = options.state_dir.join("spool");
+        std::fs::create_dir_all(&spool_dir).map_err(NodeError::io("make", &spool_dir))?;
+        let runtime = Runtime::connect(swarm_runtime::Options {
+            socket: options.containerd.clone(),
+            namespace: options.containerd_namespace.clone(),
+            cgroup_parent: options.cgroup_parent.clone(),
+            spool_dir,
+            ..swarm_runtime::Options::default()
+        })
+        .await
+        .map_err(|source| NodeError::Containerd { socket: options.containerd.clone(), source })?;
+
+        let inner = Arc::new(Inner {
+            options,
+            runtime,
+            member: Mutex::new(None),
+            control: socket::Gate::default(),
+            failure: watch::Sender::new(None),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        let node = Self { inner, _only: only };
+        if let Some(membership) = membership {
+            node.inner.resume(membership).await?;
+        }
+        socket::serve(&node.inner)?;
+        Ok(node)
+    }
+
+    /// Waits until the node cannot go on, and says why.
+    pub async fn failed(&self) -> Arc<NodeError> {
+        let mut failure = self.inner.failure.subscribe();
+        loop {
+            if let Some(reason) = failure.borrow_and_update().clone() {
+                return reason;
+            }
+            if failure.changed().await.is_err() {
+                // The sender lives as long as `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Stops everything but the containers, and waits for it.
+    pub async fn stop(self) {
+        self.inner.stopping.cancel();
+        self.inner.control.close();
+        let member = self.inner.member.lock().await.take();
+        if let Some(member) = member {
+            member.stop().await;
+        }
+        self.inner.tracker.close();
+        self.inner.tracker.wait().await;
+        socket::remove(&self.inner.options);
+    }
+}

@@ -1,0 +1,206 @@
+//! What a node runs while it is part of a cluster.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarm_agent::{Agent, AgentState};
+use swarm_crypto::KeyFile;
+use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
+use swarm_crypto::tls::Credentials;
+use swarm_manager::Manager;
+use swarm_raft::Raft;
+use swarm_types::object::node::{NodeState, TlsInfo};
+use swarm_types::spec::node::Availability;
+use swarm_types::{IdSource, Timestamp};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::found::{Founding, found};
+use crate::membership::Membership;
+use crate::{Inner, NodeError};
+
+/// How long a founded node may take until its own cluster hears it.
+const READY_DEADLINE: Duration = Duration::from_secs(20);
+const RAFT_DIR: &str = "raft";
+const KEY_FILE: &str = "raft.key";
+const CERTIFICATES: &str = "certificates";
+
+/// What a node runs while it is part of a cluster.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) membership: Membership,
+    pub(crate) raft: Raft,
+    pub(crate) manager: Manager,
+    agent: Agent,
+}
+
+impl Member {
+    /// Stops agent, manager and store, in this order. Containers go on.
+    pub(crate) async fn stop(self) {
+        self.agent.stop().await;
+        self.manager.stop().await;
+        self.raft.shutdown().await;
+    }
+
+    /// Waits until the agent has a session and the cluster shows the node as READY.
+    async fn ready(&self) -> Result<(), NodeError> {
+        let mut state = self.agent.state();
+        let ready = |state: &AgentState| {
+            matches!(state, AgentState::Connected { node: Some(node), .. }
+                if node.status.state == NodeState::Ready)
+        };
+        let waited = timeout(READY_DEADLINE, state.wait_for(ready)).await;
+        if matches!(waited, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let state = match &*self.agent.state().borrow() {
+            AgentState::Searching { why } => format!("no session with its manager: {why}"),
+            AgentState::Connected { .. } => "it has a session, the cluster does not show it".into(),
+            AgentState::Stopped => "its agent has stopped".into(),
+        };
+        Err(NodeError::NotReady { waited_s: READY_DEADLINE.as_secs(), state })
+    }
+}
+
+impl Inner {
+    /// Founds a cluster of one and returns once its node is READY in it.
+    pub(crate) async fn found(
+        self: &Arc<Self>,
+        advertise: Option<SocketAddr>,
+        availability: Availability,
+    ) -> Result<Membership, NodeError> {
+        let mut member = self.member.lock().await;
+        if member.is_some() {
+            return Err(NodeError::Member);
+        }
+        let advertise = advertise.unwrap_or(self.options.listen_addr);
+        if advertise.ip().is_unspecified() {
+            return Err(NodeError::NoAddress { address: advertise });
+        }
+        // Opened first: a port that is taken is the likeliest failure, and leaves nothing behind.
+        let listener = self.listen().await?;
+        let founding = found(advertise, availability, &mut IdSource::system(), Timestamp::now())?;
+        let membership = Membership { node: founding.node, cluster: founding.cluster, advertise };
+        let raft = self.bootstrap(&membership, &founding).await?;
+        membership.save(&self.options.state_dir)?;
+        let started =
+            self.start(membership, raft, &founding.certificate, &founding.root_pem, listener)?;
+        let started = member.insert(started);
+        started.ready().await?;
+        tracing::info!(node = %membership.node, cluster = %membership.cluster, "cluster founded");
+        Ok(membership)
+    }
+
+    /// Starts what the node was part of before it was stopped.
+    pub(crate) async fn resume(self: &Arc<Self>, membership: Membership) -> Result<(), NodeError> {
+        let listener = self.listen().await?;
+        let files = CertificateFiles::open(&self.options.state_dir.join(CERTIFICATES));
+        let files = files.map_err(NodeError::certificates)?;
+        let missing = |what| {
+            NodeError::Certificates(format!(
+                "{what} is missing; bring the folder back from a backup, or join again as a new node"
+            ))
+        };
+        let certificate = files.load().map_err(NodeError::certificates)?;
+        let certificate = certificate.ok_or_else(|| missing("swarm-node.crt"))?;
+        let root = files.root().map_err(NodeError::certificates)?;
+        let root = root.ok_or_else(|| missing("swarm-root-ca.crt"))?;
+
+        let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
+        let raft = Raft::open(self.raft_options(&membership), key.sealer()).await?;
+        let started = self.start(membership, raft, &certificate, &root, listener)?;
+        *self.member.lock().await = Some(started);
+        Ok(())
+    }
+
+    async fn listen(&self) -> Result<TcpListener, NodeError> {
+        let address = self.options.listen_addr;
+        TcpListener::bind(address).await.map_err(|source| NodeError::Listen { address, source })
+    }
+
+    /// Brings the store into being; what an interrupted founding left behind is replaced.
+    async fn bootstrap(
+        &self,
+        membership: &Membership,
+        founding: &Founding,
+    ) -> Result<Raft, NodeError> {
+        let dir = &self.options.state_dir;
+        let files = CertificateFiles::open(&dir.join(CERTIFICATES));
+        let files = files.map_err(NodeError::certificates)?;
+        files.save_root(&founding.root_pem).map_err(NodeError::certificates)?;
+        files.save(&founding.certificate).map_err(NodeError::certificates)?;
+        let key = KeyFile::load_or_create(&self.key_file()).map_err(NodeError::certificates)?;
+        let options = self.raft_options(membership);
+        Ok(Raft::bootstrap(options, key.sealer(), founding.first.clone()).await?)
+    }
+
+    fn key_file(&self) -> std::path::PathBuf {
+        self.options.state_dir.join(CERTIFICATES).join(KEY_FILE)
+    }
+
+    fn raft_options(&self, membership: &Membership) -> swarm_raft::Options {
+        let dir = self.options.state_dir.join(Path::new(RAFT_DIR));
+        swarm_raft::Options::new(dir, membership.node, membership.advertise.to_string())
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        membership: Membership,
+        raft: Raft,
+        certificate: &NodeCertificate,
+        root_pem: &str,
+        listener: TcpListener,
+    ) -> Result<Member, NodeError> {
+        let credentials =
+            Credentials::node(certificate, root_pem).map_err(NodeError::certificates)?;
+        let manager = Manager::start(swarm_manager::Options {
+            node: membership.node,
+            raft: raft.clone(),
+            credentials: credentials.clone(),
+            listener,
+        })
+        .map_err(NodeError::io("serve", Path::new("the managers' port")))?;
+        self.control.open(manager.local_control());
+        self.watch_store(raft.clone());
+        let agent = Agent::start(
+            swarm_agent::Options {
+                runtime: self.runtime.clone(),
+                engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+                hostname: String::new(),
+                tls: TlsInfo { trust_root: root_pem.to_owned(), ..TlsInfo::default() },
+            },
+            vec![reachable(manager.address()).to_string()],
+            credentials,
+        );
+        Ok(Member { membership, raft, manager, agent })
+    }
+
+    /// Fails the node when its store stops: a manager without a store must not go on.
+    fn watch_store(self: &Arc<Self>, raft: Raft) {
+        let inner = self.clone();
+        self.tracker.spawn(async move {
+            let mut stopped = raft.stopped();
+            tokio::select! {
+                reason = stopped.wait_for(Option::is_some) => {
+                    let reason = reason.ok().and_then(|reason| reason.clone());
+                    let failure = reason.map(|reason| Arc::new(NodeError::Stopped(reason)));
+                    inner.failure.send_replace(failure);
+                }
+                () = inner.stopping.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// The node's own way to its manager's port.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], it.port()).into(),
+        SocketAddr::V6(it) if it.ip().is_unspecified() => {
+            (std::net::Ipv6Addr::LOCALHOST, it.port()).into()
+        }
+        other => other,
+    }
+}

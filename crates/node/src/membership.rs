@@ -1,0 +1,122 @@
+//! Which cluster the node is part of, on disk: `node.toml` in the state directory.
+//!
+//! Written last when the node becomes part of a cluster, so a node without it has no duties yet,
+//! whatever else an interrupted start left behind.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use swarm_types::{ClusterId, NodeId};
+
+use crate::NodeError;
+
+/// Newest format of the file this version reads and writes.
+const FORMAT: u32 = 1;
+const FILE: &str = "node.toml";
+
+/// Which cluster the node is part of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Membership {
+    pub(crate) node: NodeId,
+    pub(crate) cluster: ClusterId,
+    /// Address others reach the node's manager at.
+    pub(crate) advertise: SocketAddr,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    format: u32,
+    node: String,
+    cluster: String,
+    advertise: SocketAddr,
+}
+
+impl Membership {
+    /// The membership in a state directory; `None` when the node is part of no cluster.
+    pub(crate) fn load(dir: &Path) -> Result<Option<Self>, NodeError> {
+        let file = dir.join(FILE);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(NodeError::io("read", &file)(error)),
+        };
+        parse(&text).map(Some).map_err(|why| NodeError::Damaged { file, dir: dir.to_owned(), why })
+    }
+
+    /// Writes it so that it is there whole or not at all, also after power loss.
+    pub(crate) fn save(&self, dir: &Path) -> Result<(), NodeError> {
+        let (file, fresh) = (dir.join(FILE), dir.join("node.toml.new"));
+        let stored = Stored {
+            format: FORMAT,
+            node: self.node.to_string(),
+            cluster: self.cluster.to_string(),
+            advertise: self.advertise,
+        };
+        let text = toml::to_string(&stored)
+            .map_err(|error| NodeError::io("write", &file)(io::Error::other(error)))?;
+        let write = || {
+            let mut out = File::create(&fresh)?;
+            out.write_all(text.as_bytes())?;
+            out.sync_all()?;
+            fs::rename(&fresh, &file)?;
+            File::open(dir)?.sync_all()
+        };
+        write().map_err(NodeError::io("write", &file))
+    }
+}
+
+fn parse(text: &str) -> Result<Membership, String> {
+    let stored: Stored = toml::from_str(text).map_err(|error| error.to_string())?;
+    if stored.format > FORMAT {
+        return Err(format!(
+            "it has format {}, this version reads up to {FORMAT}: install the newer version again",
+            stored.format
+        ));
+    }
+    Ok(Membership {
+        node: stored.node.parse().map_err(|error| format!("node: {error}"))?,
+        cluster: stored.cluster.parse().map_err(|error| format!("cluster: {error}"))?,
+        advertise: stored.advertise,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_types::IdSource;
+
+    use super::*;
+
+    #[test]
+    fn a_membership_survives_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = IdSource::seeded(1);
+        let advertise = SocketAddr::from(([10, 0, 0, 1], 2377));
+        let membership = Membership { node: ids.draw(), cluster: ids.draw(), advertise };
+        assert_eq!(Membership::load(dir.path()).unwrap(), None);
+
+        membership.save(dir.path()).unwrap();
+
+        assert_eq!(Membership::load(dir.path()).unwrap(), Some(membership));
+    }
+
+    #[test]
+    fn damage_and_newer_formats_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in [
+            "",
+            "format = 1",
+            "format = 1\nnode = \"x\"\ncluster = \"y\"\nadvertise = \"1.2.3.4:1\"",
+            "\0\0",
+        ] {
+            fs::write(dir.path().join(FILE), text).unwrap();
+            let refusal = Membership::load(dir.path()).unwrap_err().to_string();
+            assert!(refusal.contains(FILE), "{refusal}");
+        }
+        let newer = parse("format = 2\nnode = \"\"\ncluster = \"\"\nadvertise = \"1.2.3.4:1\"");
+        assert!(newer.unwrap_err().contains("newer version"));
+    }
+}

@@ -1,0 +1,127 @@
+//! The node's own socket: `swarm.sock` in the run directory, 0660, group `swarm` where there is
+//! one. Serves the node, its images, and the control API while there is a manager.
+
+use std::convert::Infallible;
+use std::fs::{self, Permissions};
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+
+use nix::unistd::{Group, chown};
+use swarm_manager::LocalControl;
+use swarm_proto::v1::control_server;
+use swarm_proto::v1::images_server::ImagesServer;
+use swarm_proto::v1::node_local_server::NodeLocalServer;
+use tokio::net::UnixListener;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tonic::server::NamedService;
+use tonic::transport::Server;
+use tower::Service;
+
+use crate::images::Store;
+use crate::local::Local;
+use crate::{Inner, NodeError, Options};
+
+const SOCKET: &str = "swarm.sock";
+const GROUP: &str = "swarm";
+/// Owner and group may connect.
+const MODE: u32 = 0o660;
+/// Largest request that is taken; an archive comes in smaller pieces.
+const MAX_REQUEST: usize = 16 << 20;
+
+/// Serves the socket until the node stops.
+pub(crate) fn serve(inner: &Arc<Inner>) -> Result<(), NodeError> {
+    let path = path(&inner.options);
+    let listener = listen(&path).map_err(NodeError::io("open", &path))?;
+    let stopping = inner.stopping.clone();
+    let server = Server::builder()
+        .add_service(NodeLocalServer::new(Local(inner.clone())))
+        .add_service(ImagesServer::new(Store(inner.clone())).max_decoding_message_size(MAX_REQUEST))
+        .add_service(inner.control.clone())
+        .serve_with_incoming_shutdown(
+            UnixListenerStream::new(listener),
+            stopping.clone().cancelled_owned(),
+        );
+    inner.tracker.spawn(async move {
+        tokio::select! {
+            // Dropped on stop: calls that are still waiting must not hold the node.
+            () = stopping.cancelled() => {}
+            served = server => if let Err(error) = served {
+                tracing::error!(%error, "the node's socket is closed");
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Removes the socket after the node has stopped.
+pub(crate) fn remove(options: &Options) {
+    let _ = fs::remove_file(path(options));
+}
+
+fn path(options: &Options) -> PathBuf {
+    options.run_dir.join(SOCKET)
+}
+
+fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    // No other node runs here, so a socket that is there is left over from one that crashed.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(MODE))?;
+    if let Some(group) = Group::from_name(GROUP)? {
+        chown(path, None, Some(group.gid))?;
+    }
+    Ok(listener)
+}
+
+/// The control API while there is a manager, and a refusal that says what to do otherwise.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gate(Arc<RwLock<Option<LocalControl>>>);
+
+impl Gate {
+    pub(crate) fn open(&self, control: LocalControl) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(control);
+    }
+
+    pub(crate) fn close(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl NamedService for Gate {
+    const NAME: &'static str = control_server::SERVICE_NAME;
+}
+
+impl Service<Request<Body>> for Gate {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let control = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Box::pin(async move {
+            match control {
+                Some(mut control) => control.call(request).await,
+                None => Ok(tonic::Status::failed_precondition(
+                    "this node is not a swarm manager: run `swarm init` to found a cluster",
+                )
+                .into_http()),
+            }
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! `swarm daemon [OPTIONS]`
+//!
+//! Runs this machine's node until SIGTERM or SIGINT. A shell around `swarm-node`: it reads the
+//! settings (flags, then the file, then defaults), sets up logging, and waits for a signal.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::Deserialize;
+use swarm_node::{Node, Options};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::options::Global;
+
+const CONFIG: &str = "/etc/swarm/daemon.toml";
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Daemon {
+    /// File of settings; its keys are these flags in `snake_case` [default: /etc/swarm/daemon.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What can be set by flag and by file; a flag wins.
+#[derive(clap::Args, Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Where the node keeps its state [default: /var/lib/swarm]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where the node's socket is made [default: /run/swarm]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Socket of containerd [default: /run/containerd/containerd.sock]
+    #[arg(long, value_name = "SOCKET")]
+    containerd: Option<PathBuf>,
+    /// containerd's namespace that holds the node's containers [default: swarm]
+    #[arg(long, value_name = "NAME")]
+    containerd_namespace: Option<String>,
+    /// Address the managers' port is opened on [default: 0.0.0.0:2377]
+    #[arg(long, value_name = "IP:PORT")]
+    listen_addr: Option<SocketAddr>,
+    /// Parent of the containers' cgroups [default: /swarm]
+    #[arg(long, value_name = "PATH")]
+    cgroup_parent: Option<String>,
+    /// Shape of the log
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+/// Shape of the log.
+#[derive(ValueEnum, Deserialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+pub(crate) async fn run(args: Daemon, _: &Global) -> anyhow::Result<()> {
+    let settings = args.settings.or(read(args.config.as_deref())?);
+    start_logging(settings.log_format.unwrap_or(LogFormat::Text));
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let node = Node::start(settings.into_options()).await.context("start the node")?;
+    let outcome = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        failure = node.failed() => Err(failure),
+    };
+    node.stop().await;
+    outcome.context("the node cannot go on")
+}
+
+/// The settings in the file; a file that was not asked for may be missing.
+fn read(path: Option<&Path>) -> anyhow::Result<Settings> {
+    let wanted = path.is_some();
+    let path = path.unwrap_or(Path::new(CONFIG));
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text).with_context(|| format!("read {}", path.display())),
+        Err(error) if !wanted && error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Settings::default())
+        }
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+impl Settings {
+    /// These settings where they are given, `other`'s elsewhere.
+    fn or(self, other: Self) -> Self {
+        Self {
+            state_dir: self.state_dir.or(other.state_dir),
+            run_dir: self.run_dir.or(other.run_dir),
+            containerd: self.containerd.or(other.containerd),
+            containerd_namespace: self.containerd_namespace.or(other.containerd_namespace),
+            listen_addr: self.listen_addr.or(other.listen_addr),
+            cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
+            log_format: self.log_format.or(other.log_format),
+        }
+    }
+
+    fn into_options(self) -> Options {
+        let default = Options::default();
+        Options {
+            state_dir: self.state_dir.unwrap_or(default.state_dir),
+            run_dir: self.run_dir.unwrap_or(default.run_dir),
+            containerd: self.containerd.unwrap_or(default.containerd),
+            containerd_namespace: self.containerd_namespace.unwrap_or(default.containerd_namespace),
+            listen_addr: self.listen_addr.unwrap_or(default.listen_addr),
+            cgroup_parent: self.cgroup_parent.unwrap_or(default.cgroup_parent),
+        }
+    }
+}
+
+fn start_logging(format: LogFormat) {
+    // openraft tells of every vote at info level; what it amounts to is told by swarm-raft.
+    let filter = EnvFilter::try_from_env("SWARM_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file: Settings =
+            toml::from_str("state_dir = \"/a\"\nlisten_addr = \"127.0.0.1:1\"").unwrap();
+        let flags = Settings { state_dir: Some("/b".into()), ..Settings::default() };
+
+        let options = flags.or(file).into_options();
+
+        assert_eq!(options.state_dir, Path::new("/b"));
+        assert_eq!(options.listen_addr.port(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let refusal = toml::from_str::<Settings>("stat_dir = \"/a\"").unwrap_err().to_string();
+        assert!(refusal.contains("stat_dir"), "{refusal}");
+    }
+}

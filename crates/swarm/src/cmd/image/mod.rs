@@ -1,0 +1,27 @@
+//! `swarm image`: images of this node.
+
+mod load;
+mod ls;
+
+use swarm_client::Client;
+
+use crate::output::Printer;
+
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Load images from a docker-archive or OCI layout tar
+    Load(load::Load),
+    /// List the images
+    Ls(ls::Ls),
+}
+
+pub(crate) async fn run(
+    command: Command,
+    client: &Client,
+    out: &mut Printer,
+) -> anyhow::Result<()> {
+    match command {
+        Command::Load(args) => load::run(args, client, out).await,
+        Command::Ls(args) => ls::run(args, client, out).await,
+    }
+}

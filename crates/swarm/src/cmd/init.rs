@@ -1,0 +1,26 @@
+//! `swarm init [--advertise-addr IP[:PORT]]`
+//!
+//! Prints the new node's id. Joining with the tokens comes with clusters of several nodes.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use swarm_client::Client;
+
+use crate::output::Printer;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Init {
+    /// Address the other nodes reach this one at; the listen address when left out
+    #[arg(long, value_name = "IP:PORT")]
+    advertise_addr: Option<SocketAddr>,
+}
+
+pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    let founded = client.init(args.advertise_addr).await.context("found a cluster")?;
+    if out.quiet() {
+        return Ok(out.line(founded.node)?);
+    }
+    out.line(format_args!("Swarm initialized: current node ({}) is now a manager.", founded.node))?;
+    Ok(())
+}

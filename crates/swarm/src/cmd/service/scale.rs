@@ -1,0 +1,63 @@
+//! `swarm service scale SERVICE=REPLICAS...`
+//!
+//! Prints one line per service, then waits until every service runs as asked unless `--detach`.
+
+use anyhow::Context;
+use swarm_client::{Client, Consistency};
+use swarm_types::spec::service::ServiceMode;
+
+use super::settle::{self, Wait};
+use crate::output::Printer;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Scale {
+    #[command(flatten)]
+    wait: Wait,
+    /// Services to scale
+    #[arg(required = true, value_name = "SERVICE=REPLICAS", value_parser = parse_target)]
+    targets: Vec<(String, u64)>,
+}
+
+pub(crate) async fn run(args: Scale, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    let mut scaled = Vec::new();
+    for (name, replicas) in &args.targets {
+        let service = client.service(name, Consistency::Linearizable).await?.value;
+        anyhow::ensure!(
+            matches!(service.spec.mode, ServiceMode::Replicated { .. }),
+            "service {name} cannot be scaled: scale is for replicated services"
+        );
+        let mut spec = service.spec.clone();
+        spec.mode = ServiceMode::Replicated { replicas: *replicas };
+        let updated = client.update_service(&service, &spec).await;
+        let updated = updated.with_context(|| format!("scale service {name}"))?;
+        out.line(format_args!("{name} scaled to {replicas}"))?;
+        scaled.push(updated.service.id);
+    }
+    for service in scaled {
+        settle::settled(args.wait, service, client, out).await?;
+    }
+    Ok(())
+}
+
+fn parse_target(text: &str) -> Result<(String, u64), String> {
+    let (name, replicas) = text.split_once('=').ok_or("expected SERVICE=REPLICAS")?;
+    let replicas =
+        replicas.parse().map_err(|_| format!("{replicas:?} is not a number of replicas"))?;
+    if name.is_empty() {
+        return Err("the service's name is missing: SERVICE=REPLICAS".to_owned());
+    }
+    Ok((name.to_owned(), replicas))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_a_name_and_a_number() {
+        assert_eq!(parse_target("web=3"), Ok(("web".to_owned(), 3)));
+        for text in ["web", "=3", "web=", "web=-1", "web=x"] {
+            assert!(parse_target(text).is_err(), "{text}");
+        }
+    }
+}
