@@ -1,0 +1,155 @@
+//! An executor whose containers are entries of a table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use swarm_types::{Task, TaskId};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::{ExecError, Executor, Found, Pid};
+
+/// Process id of every container here.
+pub(crate) const PID: Pid = 42;
+
+/// What there is, and how it behaves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct World {
+    pub(crate) containers: BTreeMap<TaskId, Container>,
+    /// Every call, in order.
+    pub(crate) calls: Vec<(&'static str, TaskId)>,
+    /// True while containerd does not answer.
+    pub(crate) away: bool,
+    /// True while the node has no image.
+    pub(crate) no_image: bool,
+    /// Tasks that end only by SIGKILL.
+    pub(crate) stubborn: BTreeSet<TaskId>,
+}
+
+/// A container.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Container {
+    Made,
+    Running,
+    Ended(i32),
+}
+
+impl World {
+    pub(crate) fn count(&self, verb: &str, task: TaskId) -> usize {
+        self.calls.iter().filter(|call| **call == (verb, task)).count()
+    }
+}
+
+/// The executor.
+pub(crate) struct Fake(pub(crate) watch::Sender<World>);
+
+impl Fake {
+    pub(crate) fn new(world: World) -> Self {
+        Self(watch::Sender::new(world))
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
+        self.0.send_modify(change);
+    }
+
+    pub(crate) fn set(&self, task: &Task, container: Container) {
+        self.change(|world| {
+            world.containers.insert(task.id, container);
+        });
+    }
+
+    pub(crate) fn get(&self, task: &Task) -> Option<Container> {
+        self.0.borrow().containers.get(&task.id).copied()
+    }
+
+    pub(crate) fn count(&self, verb: &str, task: &Task) -> usize {
+        self.0.borrow().count(verb, task.id)
+    }
+
+    /// Waits until the world is like that; fails with what it last was.
+    pub(crate) async fn until(&self, like_that: impl FnMut(&World) -> bool) {
+        let mut world = self.0.subscribe();
+        let reached = timeout(Duration::from_secs(20), world.wait_for(like_that)).await.is_ok();
+        assert!(reached, "{:?}", self.0.borrow());
+    }
+
+    fn call(&self, verb: &'static str, task: TaskId) -> Result<(), ExecError> {
+        self.change(|world| world.calls.push((verb, task)));
+        self.answers()
+    }
+
+    fn answers(&self) -> Result<(), ExecError> {
+        if self.0.borrow().away { Err(ExecError::Away("away".into())) } else { Ok(()) }
+    }
+
+    fn container(&self, task: TaskId) -> Option<Container> {
+        self.0.borrow().containers.get(&task).copied()
+    }
+}
+
+impl Executor for Fake {
+    async fn prepare(&self, task: &Task) -> Result<(), ExecError> {
+        self.call("prepare", task.id)?;
+        if self.0.borrow().no_image {
+            return Err(ExecError::NoImage { image: "web:1".to_owned() });
+        }
+        self.change(|world| {
+            world.containers.entry(task.id).or_insert(Container::Made);
+        });
+        Ok(())
+    }
+
+    async fn start(&self, task: &Task) -> Result<Pid, ExecError> {
+        self.call("start", task.id)?;
+        if self.container(task.id).ok_or(ExecError::Gone)? == Container::Made {
+            self.set(task, Container::Running);
+        }
+        Ok(PID)
+    }
+
+    async fn wait(&self, task: &Task) -> Result<i32, ExecError> {
+        self.call("wait", task.id)?;
+        let mut world = self.0.subscribe();
+        loop {
+            match self.container(task.id) {
+                Some(Container::Ended(code)) => return Ok(code),
+                Some(Container::Running) => {}
+                Some(Container::Made) | None => return Err(ExecError::Gone),
+            }
+            let _ = world.changed().await;
+            self.answers()?;
+        }
+    }
+
+    async fn stop(&self, task: TaskId, grace: Duration) -> Result<Option<i32>, ExecError> {
+        self.call("stop", task)?;
+        match self.container(task) {
+            Some(Container::Running) => {}
+            Some(Container::Ended(code)) => return Ok(Some(code)),
+            Some(Container::Made) | None => return Ok(None),
+        }
+        let mut code = 143;
+        if self.0.borrow().stubborn.contains(&task) {
+            sleep(grace).await;
+            code = 137;
+        }
+        self.change(|world| {
+            world.containers.insert(task, Container::Ended(code));
+        });
+        Ok(Some(code))
+    }
+
+    async fn remove(&self, task: TaskId) -> Result<(), ExecError> {
+        self.call("remove", task)?;
+        self.change(|world| {
+            world.containers.remove(&task);
+        });
+        Ok(())
+    }
+
+    async fn found(&self) -> Result<Vec<Found>, ExecError> {
+        self.answers()?;
+        let grace = Duration::from_secs(10);
+        Ok(self.0.borrow().containers.keys().map(|task| Found { task: *task, grace }).collect())
+    }
+}

@@ -1,0 +1,110 @@
+//! Which manager to try next.
+//!
+//! All known managers are tried one after the other without a pause; only when none of them
+//! served does the node wait. The list is replaced by what each session says, and never becomes
+//! empty: a node that is told of no manager keeps the ones it knew.
+
+use std::collections::VecDeque;
+
+/// The managers a node knows, as `HOST:PORT`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Managers {
+    /// Not tried in this round; the next one first.
+    untried: VecDeque<String>,
+    /// Tried without success in this round, in that order.
+    tried: Vec<String>,
+}
+
+impl Managers {
+    /// Starts with those, the preferred first.
+    pub(crate) fn new(known: Vec<String>) -> Self {
+        Self { untried: known.into(), tried: Vec::new() }
+    }
+
+    /// The manager to try; `None` when all of this round were. Then a new round begins.
+    pub(crate) fn next(&mut self) -> Option<String> {
+        let next = self.untried.pop_front();
+        match &next {
+            Some(manager) => self.tried.push(manager.clone()),
+            None => self.untried = std::mem::take(&mut self.tried).into(),
+        }
+        next
+    }
+
+    /// `manager` served: when its session ends it is the first to be tried, the others follow.
+    pub(crate) fn served(&mut self, manager: &str) {
+        let mut all = self.known();
+        if let Some(at) = all.iter().position(|known| known == manager) {
+            all.swap(0, at);
+        }
+        *self = Self::new(all);
+    }
+
+    /// `manager` asked to go elsewhere: it is the last to be tried.
+    pub(crate) fn avoid(&mut self, manager: &str) {
+        let mut all = self.known();
+        if let Some(at) = all.iter().position(|known| known == manager) {
+            let avoided = all.remove(at);
+            self.untried = all.into();
+            self.tried = vec![avoided];
+        }
+    }
+
+    /// The managers there are now, according to the present session.
+    pub(crate) fn replace(&mut self, managers: Vec<String>) {
+        if managers.is_empty() {
+            return;
+        }
+        self.tried.retain(|manager| managers.contains(manager));
+        let fresh = managers.into_iter().filter(|manager| !self.tried.contains(manager));
+        self.untried = fresh.collect();
+    }
+
+    fn known(&self) -> Vec<String> {
+        self.tried.iter().chain(&self.untried).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn managers(known: &[&str]) -> Managers {
+        Managers::new(known.iter().map(ToString::to_string).collect())
+    }
+
+    fn round(managers: &mut Managers) -> Vec<String> {
+        std::iter::from_fn(|| managers.next()).collect()
+    }
+
+    #[test]
+    fn a_round_tries_every_manager_once() {
+        let mut managers = managers(&["a", "b", "c"]);
+
+        assert_eq!(round(&mut managers), ["a", "b", "c"]);
+        assert_eq!(round(&mut managers), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_manager_that_served_is_first_and_one_to_leave_is_not_tried() {
+        let mut managers = managers(&["a", "b", "c"]);
+
+        managers.served("b");
+        assert_eq!(round(&mut managers), ["b", "a", "c"]);
+        managers.avoid("b");
+        assert_eq!(round(&mut managers), ["a", "c"]);
+        assert_eq!(round(&mut managers), ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn the_list_follows_the_session_and_never_gets_empty() {
+        let mut managers = managers(&["a", "b"]);
+        assert_eq!(managers.next().as_deref(), Some("a"));
+
+        managers.replace(vec!["c".to_owned(), "a".to_owned()]);
+        assert_eq!(round(&mut managers), ["c"]);
+        managers.replace(Vec::new());
+
+        assert_eq!(round(&mut managers), ["a", "c"]);
+    }
+}

@@ -1,0 +1,196 @@
+mod manager;
+
+use std::sync::Arc;
+
+use swarm_proto::field;
+use swarm_proto::v1::assignments_message::Kind;
+use swarm_types::{Task, TaskState, TaskStatus};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::Endpoint;
+
+use self::manager::{Manager, message};
+use super::*;
+use crate::executor::fake::{Container, Fake, World};
+use crate::task::samples::{task, wanted};
+
+/// An agent on a fake executor, with sessions over plain connections.
+struct Agent {
+    fake: Arc<Fake>,
+    state: watch::Receiver<AgentState>,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Agent {
+    fn start(managers: &[&Manager]) -> Self {
+        let (fake, reporter) = (Arc::new(Fake::new(World::default())), Reporter::default());
+        let (state, receiver) = watch::channel(AgentState::Searching { why: String::new() });
+        let sessions = Sessions {
+            dial: Box::new(|manager| {
+                Ok(Endpoint::from_shared(format!("http://{manager}"))?.connect_lazy())
+            }),
+            describe: Box::new(NodeDescription::default),
+            boot_id: "boot".to_owned(),
+            managers: Managers::new(managers.iter().map(|manager| manager.addr.clone()).collect()),
+            worker: Worker::new(Arc::clone(&fake), reporter.clone()),
+            reporter,
+            state,
+            obeyed: Obeyed::default(),
+            backoff: Backoff::default(),
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(sessions.run(stop.clone()));
+        Self { fake, state: receiver, stop, running }
+    }
+
+    async fn connected_to(&mut self, to: &Manager) {
+        let there = |state: &AgentState| match state {
+            AgentState::Connected { manager, .. } => *manager == to.addr,
+            AgentState::Searching { .. } | AgentState::Stopped => false,
+        };
+        let reached = timeout(Duration::from_secs(20), self.state.wait_for(there)).await;
+        assert!(reached.is_ok(), "not connected to {}", to.addr);
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(Duration::from_secs(10), self.running).await.unwrap().unwrap();
+        assert_eq!(*self.state.borrow(), AgentState::Stopped);
+        assert_eq!(self.fake.0.receiver_count(), 0, "no runner is left");
+    }
+}
+
+fn plain(slot: u64) -> Task {
+    task(slot, |_| {})
+}
+
+#[tokio::test]
+async fn assignments_are_carried_out_and_reported() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    let agent = Agent::start(&[&manager]);
+
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+    let ended = [wanted(&web, TaskState::Shutdown)];
+    manager.send(message(Kind::Incremental, 11, ("1", "2"), &ended)).await;
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Shutdown))).await;
+
+    manager.until(|told| told.heartbeats >= 3).await;
+    let told = manager.told.borrow().clone();
+    let states: Vec<TaskState> = told.reports.iter().map(|(_, state)| *state).collect();
+    assert!(states.is_sorted(), "{states:?}");
+    assert_eq!((told.sessions.len(), told.streams), (1, 1));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_session_is_opened_again_and_told_everything() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    let agent = Agent::start(&[&manager]);
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+
+    manager.change(|told| told.reports.clear());
+    manager.hang_up();
+
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+    let sessions = manager.told.borrow().sessions.clone();
+    let stated = sessions.iter().map(|session| (session.epoch, session.obeyed_index));
+    assert_eq!(stated.collect::<Vec<_>>(), [(0, 0), (1, 10)]);
+    assert_eq!(agent.fake.count("start", &web), 1, "the task went on");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_gap_reopens_the_assignments_and_not_the_session() {
+    let (web, late) = (plain(1), plain(2));
+    let manager = Manager::start(&[&web]).await;
+    let agent = Agent::start(&[&manager]);
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+
+    manager.change(|told| told.tasks.push(late.clone()));
+    let ended = [wanted(&web, TaskState::Shutdown)];
+    manager.send(message(Kind::Incremental, 12, ("5", "6"), &ended)).await;
+
+    manager.until(|told| told.reports.contains(&(late.id, TaskState::Running))).await;
+    let told = manager.told.borrow().clone();
+    assert_eq!((told.sessions.len(), told.streams), (1, 2));
+    assert_eq!(agent.fake.get(&web), Some(Container::Running), "the gap was not obeyed");
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_superseded_session_is_replaced_by_another() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    manager.change(|told| told.refusals = vec![Code::Aborted]);
+
+    let agent = Agent::start(&[&manager]);
+
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+    assert_eq!(manager.told.borrow().sessions.len(), 2);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_is_repeated_until_it_is_committed() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    manager.change(|told| told.refusals = vec![Code::Unavailable, Code::ResourceExhausted]);
+
+    let agent = Agent::start(&[&manager]);
+
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+    assert_eq!(manager.told.borrow().sessions.len(), 1);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_manager_that_says_move_is_left_for_another() {
+    let web = plain(1);
+    let (first, second) = (Manager::start(&[&web]).await, Manager::start(&[&web]).await);
+    let mut agent = Agent::start(&[&first, &second]);
+    agent.connected_to(&first).await;
+    first.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+
+    first.change(|told| told.unfit = true);
+
+    agent.connected_to(&second).await;
+    second.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+    assert_eq!(agent.fake.count("start", &web), 1);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn orders_of_a_manager_that_lags_are_not_obeyed() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    let agent = Agent::start(&[&manager]);
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+
+    manager.change(|told| (told.index, told.tasks) = (9, Vec::new()));
+    manager.hang_up();
+    manager.until(|told| told.sessions.len() >= 3).await;
+
+    assert_eq!(agent.fake.get(&web), Some(Container::Running));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn tasks_go_on_without_any_fit_manager() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    let mut agent = Agent::start(&[&manager]);
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+
+    manager.change(|told| told.unfit = true);
+    manager.hang_up();
+
+    let lost =
+        |state: &AgentState| matches!(state, AgentState::Searching { why } if !why.is_empty());
+    timeout(Duration::from_secs(20), agent.state.wait_for(lost)).await.unwrap().unwrap();
+    assert_eq!(agent.fake.get(&web), Some(Container::Running));
+    agent.stop().await;
+}
