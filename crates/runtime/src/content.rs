@@ -131,11 +131,8 @@ async fn relabel(link: &Link, upload: Upload<'_>) -> Result<(), Error> {
         return Ok(());
     }
     let paths = upload.labels.keys().map(|key| format!("labels.{key}")).collect();
-    let info = Info {
-        digest: upload.digest.into(),
-        labels: upload.labels.clone(),
-        ..Info::default()
-    };
+    let info =
+        Info { digest: upload.digest.into(), labels: upload.labels.clone(), ..Info::default() };
     let request =
         UpdateRequest { info: Some(info), update_mask: Some(prost_types::FieldMask { paths }) };
     rpc("label content", QUICK, link.content().update(request)).await.map(drop)

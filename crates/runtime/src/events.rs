@@ -56,7 +56,8 @@ impl Events {
     pub(crate) fn watch(link: Link, namespace: &str) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
         let topics = ["/tasks/exit", PROBE];
-        let filters = topics.map(|topic| format!("namespace=={namespace},topic=={topic}")).into();
+        let filter = |topic| format!(r#"namespace=="{namespace}",topic=="{topic}""#);
+        let filters = topics.map(filter).into();
         let watcher = Watcher { link, filters, queue: sender, missed: true };
         Self { queue, task: tokio::spawn(watcher.run()) }
     }
@@ -86,11 +87,14 @@ impl Watcher {
     async fn run(mut self) {
         let mut pause = RETRY_FIRST;
         loop {
-            if let Ok(stream) = self.subscribe().await {
-                pause = RETRY_FIRST;
-                self.missed = true;
-                if let Err(broken) = self.forward(stream).await {
-                    tracing::debug!(%broken, "containerd's event stream ended");
+            match self.subscribe().await {
+                Err(refused) => tracing::debug!(%refused, "cannot watch containerd"),
+                Ok(stream) => {
+                    pause = RETRY_FIRST;
+                    self.missed = true;
+                    if let Err(broken) = self.forward(stream).await {
+                        tracing::debug!(%broken, "containerd's event stream ended");
+                    }
                 }
             }
             sleep(pause).await;

@@ -57,8 +57,7 @@ impl Runtime {
         name: Option<&str>,
     ) -> Result<Vec<Image>, Error> {
         let Options { spool_dir, limits, .. } = &*self.options;
-        let contents =
-            archive::read(archive, name.map(str::to_owned), spool_dir, *limits).await?;
+        let contents = archive::read(archive, name.map(str::to_owned), spool_dir, *limits).await?;
         let lease = content::lease(&self.link).await?;
         let store = Store {
             link: self.link.leased(&lease),
@@ -128,9 +127,8 @@ impl Runtime {
         let digest = target.ok_or_else(missing)?.digest;
         let manifest = self.manifest(&digest).await?.ok_or_else(missing)?;
         let config = content::read(&self.link, &manifest.config.digest).await?;
-        let config: ImageConfig = config
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .ok_or_else(missing)?;
+        let config: ImageConfig =
+            config.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(missing)?;
         let top = chain(&config.rootfs.diff_ids).pop().ok_or_else(missing)?;
         Ok(Unpacked { name, top, config })
     }
@@ -243,7 +241,8 @@ impl Store<'_> {
             let what = format!("unpacked layer {}", layer.digest);
             return Err(BadArchive::Mismatch { what, found, announced: diff_id.into() }.into());
         }
-        let request = CommitSnapshotRequest { snapshotter, name: name.into(), key: key.clone(), labels };
+        let request =
+            CommitSnapshotRequest { snapshotter, name: name.into(), key: key.clone(), labels };
         let committed =
             rpc("commit snapshot", QUICK * 6, self.link.snapshots().commit(request)).await;
         if committed.or_present()?.is_none() {

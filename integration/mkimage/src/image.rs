@@ -192,8 +192,7 @@ fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
 
 fn config_json(config: &Config, diff_ids: &[String]) -> Result<Vec<u8>, Error> {
     let mut process = json!({});
-    let lists =
-        [("Entrypoint", &config.entrypoint), ("Cmd", &config.cmd), ("Env", &config.env)];
+    let lists = [("Entrypoint", &config.entrypoint), ("Cmd", &config.cmd), ("Env", &config.env)];
     for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
         process[key] = json!(list);
     }
@@ -238,8 +237,10 @@ mod tests {
     #[test]
     fn every_blob_of_a_layout_has_its_digest_as_name() {
         let members = image().members(Format::Oci).unwrap();
-        let blobs: Vec<_> =
-            members.iter().filter_map(|(path, blob)| Some((path.strip_prefix("blobs/sha256/")?, blob))).collect();
+        let blobs: Vec<_> = members
+            .iter()
+            .filter_map(|(path, blob)| Some((path.strip_prefix("blobs/sha256/")?, blob)))
+            .collect();
         assert_eq!(blobs.len(), 3);
         for (name, blob) in blobs {
             assert_eq!(name, digest(blob));

@@ -10,7 +10,8 @@ use std::process::Command;
 use crate::Error;
 
 /// Documentation and the like, which no image needs.
-const SKIPPED: [&str; 4] = ["usr/share/doc", "usr/share/man", "usr/share/lintian", "usr/share/info"];
+const SKIPPED: [&str; 4] =
+    ["usr/share/doc", "usr/share/man", "usr/share/lintian", "usr/share/info"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Node {
@@ -170,9 +171,8 @@ fn run(command: &mut Command) -> Result<String, Error> {
 
 /// Compresses with a fixed header, so that equal input gives equal output.
 pub(crate) fn gzip(bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let mut encoder = flate2::GzBuilder::new()
-        .mtime(0)
-        .write(Vec::new(), flate2::Compression::default());
+    let mut encoder =
+        flate2::GzBuilder::new().mtime(0).write(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).map_err(Error::io("compress", "layer"))?;
     encoder.finish().map_err(Error::io("compress", "layer"))
 }

@@ -29,7 +29,8 @@ impl Containerd {
     #[must_use]
     pub fn start(dir: &Path) -> Self {
         let config = dir.join("config.toml");
-        fs::write(&config, config_text(dir)).unwrap_or_else(|why| panic!("write {config:?}: {why}"));
+        fs::write(&config, config_text(dir))
+            .unwrap_or_else(|why| panic!("write {config:?}: {why}"));
         let daemon = Self { dir: dir.to_owned(), child: spawn(dir) };
         daemon.await_socket();
         daemon
@@ -47,6 +48,25 @@ impl Containerd {
         self.dir.join("runc")
     }
 
+    /// A cgroup parent of its own, absolute within each hierarchy; removed with the daemon.
+    #[must_use]
+    pub fn cgroup_parent(&self) -> String {
+        let name: String = self.dir.to_string_lossy().replace(['/', '.'], "-");
+        format!("/swarm-test{name}")
+    }
+
+    /// The directories of a cgroup below [`Containerd::cgroup_parent`] that exist, in whatever
+    /// hierarchies this host has. An empty name means the parent itself.
+    #[must_use]
+    pub fn cgroups(&self, name: &str) -> Vec<PathBuf> {
+        let below = format!("{}/{name}", self.cgroup_parent());
+        let below = below.trim_matches('/');
+        let root = PathBuf::from("/sys/fs/cgroup");
+        let hierarchies = fs::read_dir(&root).into_iter().flatten().flatten();
+        let roots = hierarchies.map(|entry| entry.path()).chain([root.clone()]);
+        roots.map(|root| root.join(below)).filter(|dir| dir.is_dir()).collect()
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -62,6 +82,25 @@ impl Containerd {
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_file(self.socket());
+        self.child = spawn(&self.dir);
+        self.await_socket();
+    }
+
+    /// As [`Containerd::restart`], with the processes of all containers and their shims killed
+    /// and the state of a boot forgotten, as when the machine restarts.
+    ///
+    /// # Panics
+    ///
+    /// As [`Containerd::start`].
+    pub fn reboot(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        end_shims(&self.dir);
+        unmount_below(&self.dir);
+        for state in ["state", "runc", "c.sock"] {
+            let path = self.dir.join(state);
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
         self.child = spawn(&self.dir);
         self.await_socket();
     }
@@ -97,6 +136,12 @@ impl Drop for Containerd {
     fn drop(&mut self) {
         self.stop();
         unmount_below(&self.dir);
+        let deadline = Instant::now() + STOP;
+        // Killed processes leave their cgroup a moment after their parent.
+        while Instant::now() < deadline && !self.cgroups("").is_empty() {
+            self.cgroups("").iter().for_each(|cgroup| remove_cgroup(cgroup));
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -143,6 +188,14 @@ fn end_shims(dir: &Path) {
         }
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
+}
+
+fn remove_cgroup(dir: &Path) {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    for below in entries.map(|entry| entry.path()).filter(|path| path.is_dir()) {
+        remove_cgroup(&below);
+    }
+    let _ = fs::remove_dir(dir);
 }
 
 fn processes() -> Vec<(i32, Vec<String>)> {

@@ -4,9 +4,6 @@ use std::sync::OnceLock;
 
 use mkimage::{Config, Format, Image, Layers, Tree};
 
-/// Name of the image in [`busybox_archive`].
-pub const NAME: &str = "busybox:test";
-
 /// A busybox image of that name and configuration, without its archive form.
 ///
 /// # Panics
@@ -36,7 +33,7 @@ pub fn busybox(name: &str, config: &Config, layers: Layers) -> Image {
 pub fn busybox_archive(format: Format, layers: Layers) -> Vec<u8> {
     let config = Config { cmd: vec!["/bin/sh".into()], ..Config::default() };
     let mut archive = Vec::new();
-    let written = busybox(NAME, &config, layers).write(format, &mut archive);
+    let written = busybox("busybox:test", &config, layers).write(format, &mut archive);
     written.unwrap_or_else(|why| panic!("write busybox: {why}"));
     archive
 }

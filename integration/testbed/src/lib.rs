@@ -10,5 +10,4 @@ mod images;
 pub use containerd::Containerd;
 pub use images::{busybox, busybox_archive};
 
-// Which archive to build.
-pub use mkimage::{Format, Layers};
+pub use mkimage::{Config, Format, Layers};

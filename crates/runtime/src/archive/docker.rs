@@ -53,8 +53,7 @@ fn bundle(spool: &Spool, entry: Entry, given: Option<&str>) -> Result<Bundle, Ba
         config: descriptor(&config),
         layers: layers.iter().map(descriptor).collect(),
     };
-    let manifest =
-        serde_json::to_vec(&manifest).map_err(|why| document("manifest.json", &why))?;
+    let manifest = serde_json::to_vec(&manifest).map_err(|why| document("manifest.json", &why))?;
     Ok(Bundle {
         names,
         manifest_type: MANIFEST.into(),

@@ -24,10 +24,8 @@ const IMAGES: [&str; 2] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
-const CONFIGS: [&str; 2] = [
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-];
+const CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 pub(super) fn bundles(spool: &Spool, given: Option<&str>) -> Result<Vec<Bundle>, BadArchive> {
     let index: Index = parse("index.json", &spool.bytes("", spool.member("index.json")?)?)?;
@@ -96,11 +94,7 @@ fn pick(found: Vec<Descriptor>) -> Result<Descriptor, BadArchive> {
     picked.ok_or_else(|| BadArchive::Platform(documents::here()))
 }
 
-fn bundle(
-    spool: &Spool,
-    names: Vec<String>,
-    descriptor: Descriptor,
-) -> Result<Bundle, BadArchive> {
+fn bundle(spool: &Spool, names: Vec<String>, descriptor: Descriptor) -> Result<Bundle, BadArchive> {
     let digest = descriptor.digest;
     let bytes = spool.bytes(&digest, spool.blob(&digest, descriptor.size)?)?;
     let manifest: Manifest = parse(&digest, &bytes)?;

@@ -338,9 +338,7 @@ mod tests {
     #[tokio::test]
     async fn limits_hold_and_leave_nothing_behind() {
         let archive = archive(&[("a", &[0; 600]), ("b", &[0; 600])]);
-        for limits in
-            [Limits { bytes: 1199, members: 9 }, Limits { bytes: 9999, members: 1 }]
-        {
+        for limits in [Limits { bytes: 1199, members: 9 }, Limits { bytes: 9999, members: 1 }] {
             let dir = tempfile::tempdir().unwrap();
             let refused = receive(archive.as_slice(), dir.path(), limits).await;
             assert!(

@@ -93,7 +93,8 @@ impl Runtime {
             stop_signal: stop_signal(config, &process.stop_signal)?.number().to_string(),
         };
         let any = |type_url: &str, value| prost_types::Any { type_url: type_url.into(), value };
-        let encoded = |why: serde_json::Error| Error::BadConfig { field: "spec", why: why.to_string() };
+        let encoded =
+            |why: serde_json::Error| Error::BadConfig { field: "spec", why: why.to_string() };
         let kept = any(KEPT, serde_json::to_vec(&kept).map_err(encoded)?);
         let spec = any(SPEC, serde_json::to_vec(&spec).map_err(encoded)?);
         Ok(Container {
@@ -123,7 +124,8 @@ pub(super) fn check_id(id: &str) -> Result<(), Error> {
     if begins_well && id.len() <= 76 && id.bytes().all(allowed) {
         return Ok(());
     }
-    let why = "must be 1 to 76 letters, digits, `_`, `.` or `-`, beginning with one of the first two";
+    let why =
+        "must be 1 to 76 letters, digits, `_`, `.` or `-`, beginning with one of the first two";
     Err(Error::BadConfig { field: "id", why: why.into() })
 }
 

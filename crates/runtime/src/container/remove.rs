@@ -34,7 +34,8 @@ impl Runtime {
     pub(super) async fn remove_snapshot(&self, id: &str) -> Result<(), Error> {
         let (snapshotter, key) = (self.options.snapshotter.clone(), id.to_owned());
         let request = RemoveSnapshotRequest { snapshotter, key };
-        let removed = rpc("remove snapshot", QUICK * 3, self.link.snapshots().remove(request)).await;
+        let removed =
+            rpc("remove snapshot", QUICK * 3, self.link.snapshots().remove(request)).await;
         removed.or_absent().map(drop)
     }
 

@@ -129,9 +129,8 @@ impl Runtime {
 
     async fn create_task(&self, id: &str) -> Result<(), Error> {
         let rootfs = self.mounts(id).await?.ok_or_else(|| Error::NotFound { id: id.into() })?;
-        let output = self.log_path(id).map_or_else(String::new, |path| {
-            format!("file://{}", path.display())
-        });
+        let output =
+            self.log_path(id).map_or_else(String::new, |path| format!("file://{}", path.display()));
         let request = CreateTaskRequest {
             container_id: id.into(),
             rootfs,

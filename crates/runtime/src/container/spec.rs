@@ -95,16 +95,16 @@ fn assemble(
         .namespaces(namespaces(config)?)
         .masked_paths(MASKED.map(String::from))
         .readonly_paths(READ_ONLY.map(String::from));
-    let mut spec = SpecBuilder::default()
+    let spec = SpecBuilder::default()
         .version("1.0.2")
         .process(process(config, image, identity, args)?)
         .root(RootBuilder::default().path("rootfs").readonly(false).build()?)
         .mounts(mounts(config.network)?)
         .linux(linux.build()?);
-    if let Some(hostname) = &config.hostname {
-        spec = spec.hostname(hostname.as_str());
-    }
-    spec.build()
+    let mut spec = spec.build()?;
+    // The builder's own defaults name the host, which needs a UTS namespace.
+    spec.set_hostname(config.hostname.clone()).set_domainname(None);
+    Ok(spec)
 }
 
 /// A command replaces the image's entry point and command, arguments only the latter.
@@ -213,8 +213,7 @@ fn resources(limits: Resources) -> Result<LinuxResources, OciSpecError> {
         resources = resources.memory(memory);
     }
     if limits.pids > 0 {
-        resources =
-            resources.pids(LinuxPidsBuilder::default().limit(signed(limits.pids)).build()?);
+        resources = resources.pids(LinuxPidsBuilder::default().limit(signed(limits.pids)).build()?);
     }
     resources.build()
 }

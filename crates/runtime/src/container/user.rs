@@ -136,8 +136,7 @@ mod tests {
         std::fs::write(top.join("etc/passwd"), "above").unwrap();
         std::os::unix::fs::symlink("/etc/group", top.join("etc/group")).unwrap();
         let option = format!("lowerdir={}:{}", top.display(), bottom.display());
-        let overlay =
-            Mount { r#type: "overlay".into(), options: vec![option], ..Mount::default() };
+        let overlay = Mount { r#type: "overlay".into(), options: vec![option], ..Mount::default() };
 
         let layers = layers(&[overlay]);
 
