@@ -98,9 +98,12 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// True once something did not fit.
-    pub(crate) fn cut(&self) -> bool {
-        self.cut
+    /// Runs a stage unless the plan is full. False when the stage did not fit, whole or in part.
+    pub(crate) fn fits(&mut self, stage: impl FnOnce(&mut Self)) -> bool {
+        if !self.cut {
+            stage(self);
+        }
+        !self.cut
     }
 
     /// True when a stage of this round decided on the task.

@@ -30,16 +30,14 @@ pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timest
     let work = dirty.take(view, now);
     let mut draft = Draft::new(view, ids, now);
     let mut rest = Work::default();
-    for task in &work.loose {
-        plan_loose(&mut draft, *task);
-        if draft.cut() {
-            rest.loose.insert(*task);
+    for task in work.loose {
+        if !draft.fits(|draft| plan_loose(draft, task)) {
+            rest.loose.insert(task);
         }
     }
-    for service in &work.services {
-        plan_service(&mut draft, *service);
-        if draft.cut() {
-            rest.services.insert(*service);
+    for service in work.services {
+        if !draft.fits(|draft| plan_service(draft, service)) {
+            rest.services.insert(service);
         }
     }
     if work.room {

@@ -10,7 +10,7 @@ use swarm_types::{Task, TaskState, Timestamp};
 ///
 /// `slot` has all tasks of the slot, oldest first. Every task of the same spec version but the
 /// first is a restart. With a window, only restarts made within it before the task's end count;
-/// a task that has not ended ends at `now`.
+/// a task that has not ended ends at `now`, or when it was told to.
 pub(super) fn allowed(task: &Task, slot: &[&Task], now: Timestamp) -> bool {
     let policy = &task.spec().restart;
     let after_this_end = match policy.condition {
@@ -21,7 +21,11 @@ pub(super) fn allowed(task: &Task, slot: &[&Task], now: Timestamp) -> bool {
     if policy.max_attempts == 0 || !after_this_end {
         return after_this_end;
     }
-    let ended = if task.status.state.is_terminal() { task.status.applied_at } else { now };
+    let ended = match task.status.state.is_terminal() {
+        true => task.status.applied_at,
+        false if task.wanted() => now,
+        false => task.meta.updated_at,
+    };
     let counts = |restart: &&&Task| {
         let made = restart.meta.created_at;
         policy.window.is_zero() || (made <= ended && ended.since(made) <= policy.window)

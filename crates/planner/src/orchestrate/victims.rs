@@ -12,6 +12,9 @@ use super::slot::Slot;
 /// down, those that do not run and those with the higher numbers. The order is total, so every
 /// leader chooses alike.
 pub(super) fn choose(mut slots: Vec<Slot<'_>>, keep: usize) -> (Vec<Slot<'_>>, Vec<Slot<'_>>) {
+    if slots.len() <= keep {
+        return (slots, Vec::new());
+    }
     slots.sort_by_key(|slot| (!runs(slot), slot.number));
     let mut on_node = BTreeMap::new();
     let mut ranked: Vec<(usize, Slot<'_>)> = slots

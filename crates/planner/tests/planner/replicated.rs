@@ -166,6 +166,19 @@ fn more_replicas_than_a_plan_holds_take_several_rounds() {
 }
 
 #[test]
+fn a_plan_is_bounded_whatever_is_asked_for() {
+    let mut world = World::new(1);
+    world.service(u64::MAX);
+    world.service(1);
+
+    let plan = world.step();
+
+    let changes: usize = plan.groups.iter().map(|group| group.changes.len()).sum();
+    assert!((2_000..=swarm_planner::MAX_CHANGES).contains(&changes), "{changes}");
+    assert!(world.dirty.is_due(world.now), "the rest is planned next");
+}
+
+#[test]
 fn a_plan_decided_on_what_has_changed_is_refused_and_decided_again() {
     let mut world = World::new(1);
     let web = world.service(2);
