@@ -9,7 +9,14 @@ use crate::world::World;
 
 /// One replica that failed that many times.
 fn failed(times: usize, policy: RestartPolicy) -> (World, ServiceId, Vec<TaskId>) {
-    let mut world = World::new(1);
+    failed_in(World::new(1), times, policy)
+}
+
+fn failed_in(
+    mut world: World,
+    times: usize,
+    policy: RestartPolicy,
+) -> (World, ServiceId, Vec<TaskId>) {
     let policy = RestartPolicy { delay: Duration::ZERO, ..policy };
     let web = world.service_of(1, |spec| spec.task.restart = policy);
     let mut made = Vec::new();
@@ -32,6 +39,29 @@ fn a_slot_keeps_its_five_newest_tasks() {
     let kept: Vec<TaskId> = world.tasks(web).iter().map(|task| task.id).collect();
 
     assert_eq!(kept, made[4..]);
+}
+
+#[test]
+fn a_negative_limit_keeps_all_and_none_keeps_the_newest() {
+    for (limit, kept) in [(-1, 9), (0, 1), (1, 1), (3, 3)] {
+        let mut world = World::new(1);
+        world.set_history_limit(limit);
+        let (world, web, made) = failed_in(world, 8, RestartPolicy::default());
+
+        let found: Vec<TaskId> = world.tasks(web).iter().map(|task| task.id).collect();
+        assert_eq!(found, made[made.len() - kept..], "limit {limit}");
+    }
+}
+
+#[test]
+fn a_slot_that_ended_for_good_keeps_the_task_that_says_so() {
+    let mut world = World::new(1);
+    world.set_history_limit(0);
+    let once = RestartPolicy { condition: RestartCondition::None, ..RestartPolicy::default() };
+
+    let (world, web, made) = failed_in(world, 1, once);
+
+    assert_eq!(world.tasks(web).iter().map(|task| task.id).collect::<Vec<_>>(), made);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use swarm_planner::{Reason, Scope};
+use swarm_types::spec::task::RestartCondition;
 use swarm_types::{Change, TaskState};
 
 use crate::world::World;
@@ -90,6 +91,22 @@ fn scaling_down_prefers_slots_without_a_node_then_the_busiest_node_then_what_doe
 }
 
 #[test]
+fn scaling_down_on_one_node_gives_up_what_does_not_run_first() {
+    let mut world = World::new(1);
+    let web = world.service(3);
+    world.settle();
+    for slot in [2, 3] {
+        let task = world.wanted_in(web, slot).id;
+        world.report(task, TaskState::Running);
+    }
+
+    world.scale(web, 2);
+    world.settle();
+
+    assert_eq!(world.slots(web), [2, 3]);
+}
+
+#[test]
 fn scaling_to_nothing_and_back_starts_over() {
     let mut world = World::new(1);
     let web = world.service(2);
@@ -106,22 +123,24 @@ fn scaling_to_nothing_and_back_starts_over() {
 
 #[test]
 fn a_slot_that_is_still_stopping_starts_its_next_task_when_it_has_stopped() {
-    let mut world = World::new(1);
-    let web = world.service(1);
-    world.run();
-    let old = world.wanted_in(web, 1).id;
-    world.scale(web, 0);
-    world.settle();
-    world.scale(web, 1);
-    world.settle();
+    for condition in [RestartCondition::Any, RestartCondition::None] {
+        let mut world = World::new(1);
+        let web = world.service_of(1, |spec| spec.task.restart.condition = condition);
+        world.run();
+        let old = world.wanted_in(web, 1).id;
+        world.scale(web, 0);
+        world.settle();
+        world.scale(web, 1);
+        world.settle();
 
-    let new = world.wanted_in(web, 1);
-    assert_eq!((new.desired, new.replaces), (TaskState::Ready, Some(old)));
-    world.report(old, TaskState::Shutdown);
-    world.settle();
+        let new = world.wanted_in(web, 1);
+        assert_eq!((new.desired, new.replaces), (TaskState::Ready, Some(old)));
+        world.report(old, TaskState::Shutdown);
+        world.settle();
 
-    assert_eq!(world.wanted_in(web, 1).desired, TaskState::Running);
-    assert!(world.tasks(web).iter().all(|task| task.id != old));
+        assert_eq!(world.wanted_in(web, 1).desired, TaskState::Running);
+        assert!(world.tasks(web).iter().all(|task| task.id != old));
+    }
 }
 
 #[test]

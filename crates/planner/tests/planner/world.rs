@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use swarm_planner::{Dirty, Plan, Scope, plan, round};
 use swarm_state::{Applied, Snapshot, State};
+use swarm_types::object::cluster::RootCa;
 use swarm_types::object::node::{NodeDescription, NodeState, NodeStatus};
+use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::container::ContainerSpec;
 use swarm_types::spec::node::{Availability, NodeSpec};
 use swarm_types::spec::service::{EndpointSpec, ServiceMode, ServiceSpec};
 use swarm_types::spec::task::{Platform, TaskRuntime};
 use swarm_types::{
-    Change, Entry, Group, IdSource, LEVEL, Meta, Node, NodeId, ObserveTask, OpenSession, Refusal,
-    Service, ServiceId, Task, TaskId, TaskState, TaskStatus, Timestamp, defaults,
+    Change, Cluster, Entry, Group, IdSource, LEVEL, Meta, Node, NodeId, ObserveTask, OpenSession,
+    Refusal, Sensitive, Service, ServiceId, Task, TaskId, TaskState, TaskStatus, Timestamp,
+    defaults,
 };
 
 /// Most rounds a cluster may take to come to rest.
@@ -201,6 +204,28 @@ impl World {
 
     pub(crate) fn set_availability(&mut self, node: NodeId, availability: Availability) {
         self.change(Change::UpdateNode(node, NodeSpec { availability, ..NodeSpec::default() }));
+    }
+
+    /// Founds the cluster with that limit of ended tasks.
+    pub(crate) fn set_history_limit(&mut self, limit: i64) {
+        let spec = ClusterSpec { task_history_limit: limit, ..ClusterSpec::default() };
+        let cluster = Cluster {
+            id: self.ids.draw(),
+            meta: Meta::default(),
+            spec,
+            root_ca: RootCa::default(),
+            epoch: 1,
+            level: LEVEL,
+            address_pools: Vec::new(),
+            subnet_size: defaults::SUBNET_SIZE,
+            data_path_port: defaults::DATA_PATH_PORT,
+            vni_base: 4096,
+            data_path_keys: Vec::new(),
+            key_clock: 0,
+            unlock_key: Sensitive::default(),
+            removed_nodes: Vec::new(),
+        };
+        self.change(Change::CreateCluster(Box::new(cluster)));
     }
 
     /// A service of that many replicas, which is not planned yet.
