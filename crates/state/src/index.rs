@@ -4,7 +4,7 @@
 //! the table, and refuses what two objects cannot both hold ([`Claim`]) or publish, before it
 //! writes anything. All maps are persistent: a clone is O(1) and shares what is not written.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use immutable_chunkmap::map::Map;
@@ -18,10 +18,11 @@ use swarm_types::{
 
 use crate::hash::Sum;
 use crate::kind::{Holdings, Stored};
+use crate::range::range;
 
 /// Elements per chunk: small enough that the copy a write needs is cheap, large enough that the
 /// tree above is shallow. Found by `examples/state-bench.rs`.
-const CHUNK: usize = 64;
+const CHUNK: usize = 32;
 
 pub(crate) type Table<K, V> = Map<K, Arc<V>, CHUNK>;
 pub(crate) type Keys<K> = Set<K, CHUNK>;
@@ -156,11 +157,11 @@ pub(crate) struct SlotKey {
 }
 
 impl SlotKey {
-    pub(crate) const fn first(service: ServiceId, slot: u64) -> Self {
+    const fn first(service: ServiceId, slot: u64) -> Self {
         Self { service, slot, created: 0, task: TaskId::MIN }
     }
 
-    pub(crate) const fn last(service: ServiceId, slot: u64) -> Self {
+    const fn last(service: ServiceId, slot: u64) -> Self {
         Self { service, slot, created: u64::MAX, task: TaskId::MAX }
     }
 }
@@ -175,11 +176,11 @@ pub(crate) struct PlaceKey {
 }
 
 impl PlaceKey {
-    pub(crate) const fn first(node: NodeId, service: Option<ServiceId>) -> Self {
+    const fn first(node: NodeId, service: Option<ServiceId>) -> Self {
         Self { node, service, created: 0, task: TaskId::MIN }
     }
 
-    pub(crate) const fn last(node: NodeId, service: Option<ServiceId>) -> Self {
+    const fn last(node: NodeId, service: Option<ServiceId>) -> Self {
         Self { node, service, created: u64::MAX, task: TaskId::MAX }
     }
 
@@ -195,6 +196,43 @@ pub(crate) const fn created(task: &Task) -> u64 {
 }
 
 impl Tables {
+    /// Tasks of a service within a range of slots: by slot, then age.
+    pub(crate) fn in_slots(
+        &self,
+        service: ServiceId,
+        first: u64,
+        last: u64,
+    ) -> impl Iterator<Item = &SlotKey> {
+        let (first, last) = (SlotKey::first(service, first), SlotKey::last(service, last));
+        range(self.slots.root(), first, last).map(|(key, ())| key)
+    }
+
+    /// Tasks on a node, of one service or of all (`None`); of one service, the newest last.
+    pub(crate) fn on_node(
+        &self,
+        node: NodeId,
+        service: Option<ServiceId>,
+    ) -> impl Iterator<Item = &PlaceKey> {
+        let last = service.unwrap_or(ServiceId::MAX);
+        let (first, last) = (PlaceKey::first(node, service), PlaceKey::last(node, Some(last)));
+        range(self.placed.root(), first, last).map(|(key, ())| key)
+    }
+
+    /// Something that refers to the object.
+    pub(crate) fn user_of(&self, object: ObjectId) -> Option<ObjectId> {
+        let first = ObjectId::Cluster(swarm_types::ClusterId::MIN);
+        let last = ObjectId::Resource(ResourceId::MAX);
+        let mut users = range(self.links.root(), (object, first), (object, last));
+        users.next().map(|((_, user), ())| *user)
+    }
+
+    /// Something that holds an address on the network.
+    pub(crate) fn address_holder(&self, network: NetworkId) -> Option<ObjectId> {
+        let first = Claim::Address(network, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let last = Claim::Address(network, IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
+        range(self.claims.root(), first, last).next().map(|(_, holder)| *holder)
+    }
+
     /// Writes (`Some`) or drops (`None`) an object and returns the one before.
     ///
     /// # Errors
@@ -242,7 +280,8 @@ impl Tables {
     fn check_port(&self, port: &PortKey) -> Result<(), Refusal> {
         let first = PortKey { mode: PublishMode::Ingress, service: ServiceId::MIN, ..*port };
         let last = PortKey { mode: PublishMode::Host, service: ServiceId::MAX, ..*port };
-        let conflict = self.ports.range(first..=last).find(|other| {
+        let mut held = range(self.ports.root(), first, last).map(|(other, ())| other);
+        let conflict = held.find(|other| {
             let mesh = [port.mode, other.mode].contains(&PublishMode::Ingress);
             other.service != port.service && mesh
         });

@@ -22,6 +22,7 @@ mod event;
 mod hash;
 mod index;
 mod kind;
+mod range;
 mod request;
 mod restore;
 mod snapshot;

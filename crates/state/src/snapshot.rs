@@ -11,7 +11,7 @@ use swarm_types::{
 };
 
 use crate::hash::Sum;
-use crate::index::{Claim, NameOf, PlaceKey, SlotKey, Tables};
+use crate::index::{Claim, NameOf, Tables};
 use crate::request::Requests;
 
 /// A consistent view of the whole state after one entry.
@@ -126,8 +126,8 @@ impl Snapshot {
     /// Tasks of a service, ordered by slot, index of the creating entry, and id. Tasks outlive
     /// their service.
     pub fn tasks_of_service(&self, service: &ServiceId) -> impl Iterator<Item = &Arc<Task>> {
-        let range = SlotKey::first(*service, 0)..=SlotKey::last(*service, u64::MAX);
-        self.0.tables.slots.range(range).filter_map(|key| self.task(&key.task))
+        let keys = self.0.tables.in_slots(*service, 0, u64::MAX);
+        keys.filter_map(|key| self.task(&key.task))
     }
 
     /// Tasks of one slot, oldest first. For global services the slot is 0 and holds the tasks
@@ -137,16 +137,15 @@ impl Snapshot {
         service: &ServiceId,
         slot: u64,
     ) -> impl Iterator<Item = &Arc<Task>> {
-        let range = SlotKey::first(*service, slot)..=SlotKey::last(*service, slot);
-        self.0.tables.slots.range(range).filter_map(|key| self.task(&key.task))
+        let keys = self.0.tables.in_slots(*service, slot, slot);
+        keys.filter_map(|key| self.task(&key.task))
     }
 
     /// Tasks on a node, also ended ones: ordered by service, index of the creating entry, and
     /// id; attachments of unmanaged containers come first.
     pub fn tasks_on_node(&self, node: &NodeId) -> impl Iterator<Item = &Arc<Task>> {
-        let last = PlaceKey::last(*node, Some(ServiceId::MAX));
-        let range = PlaceKey::first(*node, None)..=last;
-        self.0.tables.placed.range(range).filter_map(|key| self.task(&key.task))
+        let keys = self.0.tables.on_node(*node, None);
+        keys.filter_map(|key| self.task(&key.task))
     }
 
     /// Tasks of a service on a node, also ended ones, oldest first.
@@ -155,9 +154,8 @@ impl Snapshot {
         service: &ServiceId,
         node: &NodeId,
     ) -> impl Iterator<Item = &Arc<Task>> {
-        let service = Some(*service);
-        let range = PlaceKey::first(*node, service)..=PlaceKey::last(*node, service);
-        self.0.tables.placed.range(range).filter_map(|key| self.task(&key.task))
+        let keys = self.0.tables.on_node(*node, Some(*service));
+        keys.filter_map(|key| self.task(&key.task))
     }
 
     /// Tasks below ASSIGNED that are wanted to run or to complete, ordered by id.

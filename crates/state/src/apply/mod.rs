@@ -128,12 +128,9 @@ impl Txn {
 
     /// Refuses while anything refers to the object.
     fn need_unused(&self, object: ObjectId) -> Result<(), Refusal> {
-        let from = (object, ObjectId::Cluster(swarm_types::ClusterId::MIN));
-        match self.tables.links.range(from..).next() {
-            Some((target, user)) if *target == object => {
-                Err(Refusal::InUse { object, user: self.describe(*user) })
-            }
-            _ => Ok(()),
+        match self.tables.user_of(object) {
+            Some(user) => Err(Refusal::InUse { object, user: self.describe(user) }),
+            None => Ok(()),
         }
     }
 

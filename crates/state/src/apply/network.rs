@@ -5,7 +5,6 @@ use swarm_types::spec::service::PublishMode;
 use swarm_types::{Network, NetworkId, ObjectId, Refusal};
 
 use super::{Txn, Writer, invalid};
-use crate::index::{Claim, SlotKey};
 use crate::kind::networks_of;
 
 /// Label of networks that Docker clients expect to be there.
@@ -60,14 +59,8 @@ impl Txn {
     }
 
     fn need_no_address(&self, id: NetworkId) -> Result<(), Refusal> {
-        let lowest = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        let mut claims = self.tables.claims.range(Claim::Address(id, lowest)..);
-        match claims.next() {
-            Some((Claim::Address(network, _), user)) if *network == id => {
-                in_use(id, self.describe(*user))
-            }
-            _ => Ok(()),
-        }
+        let user = self.tables.address_holder(id);
+        user.map_or(Ok(()), |user| in_use(id, self.describe(user)))
     }
 
     /// Tasks may still want a network their service has given up meanwhile.
@@ -76,9 +69,8 @@ impl Txn {
             if !networks_of(&shared.template.spec).any(|network| network == id) {
                 continue;
             }
-            let range = SlotKey::first(*service, 0)..=SlotKey::last(*service, u64::MAX);
-            let tasks = self.tables.slots.range(range);
-            let mut tasks = tasks.filter_map(|key| self.tables.tasks.get(&key.task));
+            let keys = self.tables.in_slots(*service, 0, u64::MAX);
+            let mut tasks = keys.filter_map(|key| self.tables.tasks.get(&key.task));
             let user = tasks
                 .find(|task| task.spec_version() == *version && !task.status.state.is_terminal());
             if let Some(task) = user {

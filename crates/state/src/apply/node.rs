@@ -85,9 +85,7 @@ impl Txn {
     }
 
     fn tasks_on(&self, node: NodeId) -> Vec<Task> {
-        use crate::index::PlaceKey;
-        let last = PlaceKey::last(node, Some(swarm_types::ServiceId::MAX));
-        let keys = self.tables.placed.range(PlaceKey::first(node, None)..=last);
+        let keys = self.tables.on_node(node, None);
         keys.filter_map(|key| self.tables.tasks.get(&key.task)).map(|it| (**it).clone()).collect()
     }
 }

@@ -13,7 +13,6 @@ use swarm_types::{
 };
 
 use super::{Txn, invalid};
-use crate::index::{PlaceKey, SlotKey};
 use crate::kind::networks_of;
 
 impl Txn {
@@ -63,13 +62,11 @@ impl Txn {
             let Some(node) = new.node.filter(|_| new.slot == 0) else {
                 return invalid("a task of a global service has slot 0 and a node");
             };
-            let place = Some(service);
-            let range = PlaceKey::first(node, place)..=PlaceKey::last(node, place);
-            self.tables.placed.range(range).next_back().map(|key| (key.task, key.created))
+            let keys = self.tables.on_node(node, Some(service));
+            keys.last().map(|key| (key.task, key.created))
         } else {
-            let slot = new.slot;
-            let range = SlotKey::first(service, slot)..=SlotKey::last(service, slot);
-            self.tables.slots.range(range).next_back().map(|key| (key.task, key.created))
+            let keys = self.tables.in_slots(service, new.slot, new.slot);
+            keys.last().map(|key| (key.task, key.created))
         };
         match newest {
             // Within one entry there is no order of age: the next round may add another.
