@@ -282,7 +282,7 @@ pub(crate) mod small {
     }
 }
 
-/// An address or a subnet, as text.
+/// An address or a subnet, as text. Only the form that is written is read: one value, one text.
 pub(crate) mod addr {
     use std::fmt::Display;
     use std::str::FromStr;
@@ -293,8 +293,10 @@ pub(crate) mod addr {
         it.to_string()
     }
 
-    pub(crate) fn dec<T: FromStr>(it: impl AsRef<str>, name: &str) -> Decoded<T> {
-        it.as_ref().parse().map_err(|_| DecodeError::new(name, Why::Not("an address")))
+    pub(crate) fn dec<T: Display + FromStr>(it: impl AsRef<str>, name: &str) -> Decoded<T> {
+        let read: Option<T> = it.as_ref().parse().ok();
+        read.filter(|read| read.to_string() == it.as_ref())
+            .ok_or_else(|| DecodeError::new(name, Why::Not("an address")))
     }
 }
 
@@ -309,7 +311,7 @@ pub(crate) mod maybe_addr {
         it.as_ref().map(addr::enc)
     }
 
-    pub(crate) fn dec<T: FromStr>(it: Option<String>, name: &str) -> Decoded<Option<T>> {
+    pub(crate) fn dec<T: Display + FromStr>(it: Option<String>, name: &str) -> Decoded<Option<T>> {
         it.map(|it| addr::dec(it, name)).transpose()
     }
 }
@@ -325,7 +327,7 @@ pub(crate) mod addrs {
         it.iter().map(addr::enc).collect()
     }
 
-    pub(crate) fn dec<T: FromStr>(it: Vec<String>, name: &str) -> Decoded<Vec<T>> {
+    pub(crate) fn dec<T: Display + FromStr>(it: Vec<String>, name: &str) -> Decoded<Vec<T>> {
         it.iter().map(|it| addr::dec(it, name)).collect()
     }
 }
