@@ -67,6 +67,12 @@ macro_rules! ids {
             }
         }
 
+        impl From<$name> for [u8; ID_LEN] {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl FreshId for $name {
             fn fresh(bytes: [u8; ID_LEN]) -> Self {
                 Self(bytes)
