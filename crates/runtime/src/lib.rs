@@ -7,10 +7,10 @@
 //!
 //! Nothing here knows services or tasks, and nothing here decides what should run.
 //!
-//! - [`archive`]: what a tar file says it holds, checked before containerd sees any of it.
-//! - [`image`] and [`content`]: putting that into containerd's store, all or nothing.
-//! - [`container`]: one file per step of a container's life.
-//! - [`events`]: exits as they happen, and word when some may have been missed.
+//! - `archive`: what a tar file says it holds, checked before containerd sees any of it.
+//! - `image` and `content`: putting that into containerd's store, all or nothing.
+//! - `container`: one file per step of a container's life.
+//! - `events`: exits as they happen, and word when some may have been missed.
 
 mod archive;
 mod container;

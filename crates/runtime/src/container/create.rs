@@ -34,6 +34,9 @@ impl Runtime {
     /// [`Error::ImageMissing`] and [`Error::BadConfig`] as they say.
     pub async fn create(&self, config: &ContainerConfig) -> Result<(), Error> {
         check_id(&config.id)?;
+        if self.is_made(&config.id).await? {
+            return Ok(());
+        }
         let image = self.unpacked(&config.image).await?;
         let mounts = self.prepare(&config.id, &image).await?;
         let record = match self.record_of(config, &image, &mounts) {
@@ -48,6 +51,15 @@ impl Runtime {
         created.or_present()?;
         // Until the record stood, containerd's garbage collector may have taken the snapshot.
         self.prepare(&config.id, &image).await.map(drop)
+    }
+
+    /// True when record and root file system are there, whatever became of the image since.
+    async fn is_made(&self, id: &str) -> Result<bool, Error> {
+        match self.container(id).await {
+            Ok(_) => Ok(self.mounts(id).await?.is_some()),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// The container's own root file system, on top of the image.

@@ -251,7 +251,9 @@ async fn a_source_that_breaks_leaves_nothing_behind() {
     ]);
     let source = tokio_util::io::StreamReader::new(broken).take(u64::MAX);
 
-    let refused = world.runtime.load(source, None).await;
+    let runtime = world.runtime.clone();
+    let load = tokio::spawn(async move { runtime.load(Box::pin(source), None).await });
+    let refused = load.await.unwrap();
 
     assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
     assert_eq!(world.holdings(), before);

@@ -1,5 +1,7 @@
 //! The runtime against a real, private containerd. Needs root, containerd and runc.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test")]
+
 mod archives;
 mod events;
 mod life;
