@@ -4,6 +4,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use swarm_runtime::{ContainerConfig, Error, Privileges, Resources, Signal, Status};
 
+use testbed::{Format, Layers, busybox_archive};
+
 use crate::world::{PATIENCE, World, shell};
 
 #[tokio::test]
@@ -85,11 +87,13 @@ async fn everything_may_be_asked_again() {
 
     world.runtime.create(&config).await.unwrap();
     let pid = world.runtime.start("twice").await.unwrap();
+    world.ctr(&["images", "rm", "--sync", "docker.io/library/busybox:test"]);
     world.runtime.create(&config).await.unwrap();
 
     assert_eq!(world.runtime.start("twice").await.unwrap(), pid);
     assert_eq!(world.status("twice").await, Some(Status::Running { pid }));
     world.runtime.remove("twice").await.unwrap();
+    world.load(&busybox_archive(Format::Oci, Layers::Plain)).await.unwrap();
     world.runtime.create(&config).await.unwrap();
     assert_eq!(world.status("twice").await, Some(Status::Created));
     assert_eq!(world.runtime.stop("twice", None, PATIENCE).await.unwrap(), None);

@@ -104,16 +104,16 @@ impl World {
             &["containers", "ls", "-q"],
             &["tasks", "ls", "-q"],
         ];
-        kinds
-            .iter()
-            .map(|arguments| {
-                let mut ctr = Command::new("ctr");
-                ctr.arg("-a").arg(self.containerd.socket()).args(["-n", "swarm"]).args(*arguments);
-                let output = ctr.output().unwrap();
-                assert!(output.status.success(), "{arguments:?}: {output:?}");
-                format!("{}: {}", arguments[0], String::from_utf8_lossy(&output.stdout))
-            })
-            .collect()
+        kinds.iter().map(|arguments| format!("{}: {}", arguments[0], self.ctr(arguments))).collect()
+    }
+
+    /// What containerd's own tool answers.
+    pub(crate) fn ctr(&self, arguments: &[&str]) -> String {
+        let mut ctr = Command::new("ctr");
+        ctr.arg("-a").arg(self.containerd.socket()).args(["-n", "swarm"]).args(arguments);
+        let output = ctr.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     pub(crate) fn spooled(&self) -> usize {
