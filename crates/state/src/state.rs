@@ -245,3 +245,42 @@ impl Pass {
         self.results.push(outcome.map(|version| Accepted { version, replayed: false }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use swarm_types::{Change, Extension, Meta, RequestId, ResourceId};
+
+    use super::*;
+
+    fn group(name: &str, id: ResourceId) -> Group {
+        let annotations =
+            swarm_types::spec::Annotations { name: name.to_owned(), ..Default::default() };
+        let (meta, description) = (Meta::default(), String::new());
+        let extension = Extension { id, meta, annotations, description };
+        let changes = vec![Change::CreateExtension(Box::new(extension))];
+        Group { request: RequestId::MIN, expect: Vec::new(), changes }
+    }
+
+    /// Writes, then panics.
+    fn half(txn: &mut Txn, group: &Group) -> Result<(), Refusal> {
+        apply::group(txn, group)?;
+        panic!("half way")
+    }
+
+    #[test]
+    fn a_panic_refuses_the_group_and_leaves_no_trace() {
+        let state = State::new();
+        let group = group("kind", ResourceId::MIN);
+
+        let mut fast = state.pass(1, Timestamp(1), &[], Savepoints::LongGroups);
+        fast.group(&group, Savepoints::LongGroups, half);
+        assert!(fast.spoiled && fast.results.is_empty());
+
+        let mut careful = state.pass(1, Timestamp(1), &[], Savepoints::EveryGroup);
+        careful.group(&group, Savepoints::EveryGroup, half);
+        assert!(!careful.spoiled);
+        assert_eq!(careful.results, [Err(Refusal::Panicked("half way".to_owned()))]);
+        assert_eq!(careful.txn.tables.sum, state.tables.sum);
+        assert!(careful.txn.events.is_empty() && careful.txn.tables.claims.len() == 0);
+    }
+}
