@@ -10,8 +10,6 @@
 mod open;
 mod positions;
 mod table;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use std::fmt::Debug;

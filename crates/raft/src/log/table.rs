@@ -156,7 +156,7 @@ impl Table {
 
     /// Carries out the batch some time soon; only for what may be lost, like dropped entries.
     pub(crate) fn relax(&self, batch: Batch) -> Result<(), StopReason> {
-        self.announce(Step::Write)?;
+        self.announce(Step::Remove)?;
         self.db.apply_batch(batch).map_err(StopReason::disk("write", &self.path))
     }
 

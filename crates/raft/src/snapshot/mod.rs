@@ -6,8 +6,6 @@
 
 mod file;
 mod store;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use self::file::SnapshotFile;
 pub(crate) use self::store::Snapshots;

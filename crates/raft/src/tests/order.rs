@@ -1,0 +1,133 @@
+//! What must be durable before an acknowledgement, and what follows when it cannot be.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::{create, get, options, put, reopen, sealer, soon, until};
+use crate::disk::{Disk, Step, Witness, parent};
+use crate::{Lane, Limits, Options, ProposeError, Raft, StopReason};
+
+/// Notes every step; makes one fail when told to.
+#[derive(Debug, Default)]
+struct Recorder {
+    steps: Mutex<Vec<(Step, PathBuf)>>,
+    failing: Mutex<Option<(Step, &'static str)>>,
+}
+
+impl Witness for Recorder {
+    fn before(&self, step: Step, path: &Path) -> io::Result<()> {
+        self.steps.lock().unwrap().push((step, path.into()));
+        match *self.failing.lock().unwrap() {
+            Some((failing, name)) if failing == step && path.ends_with(name) => {
+                Err(io::Error::other("injected"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Recorder {
+    fn steps(&self) -> Vec<(Step, PathBuf)> {
+        self.steps.lock().unwrap().clone()
+    }
+
+    async fn found(self: &Arc<Self>, options: Options) -> Raft {
+        let disk = Disk::seen_by(self.clone());
+        let first = Arc::unwrap_or_clone(create("founding", b"first"));
+        Raft::bootstrap_on(disk, options, sealer(), first).await.unwrap()
+    }
+}
+
+/// Nothing is acknowledged, and nothing marked, before what it stands on is durable.
+fn assert_ordered(steps: &[(Step, PathBuf)]) {
+    let (mut dirty, mut unnamed) = (BTreeSet::new(), BTreeSet::new());
+    for (step, path) in steps {
+        let marking = *step == Step::Write && path.ends_with("mark");
+        if marking || matches!(step, Step::Acknowledge | Step::Rename) {
+            assert!(dirty.is_empty(), "{step:?} {path:?} before a sync of {dirty:?}");
+            assert!(unnamed.is_empty(), "{step:?} {path:?} before a sync of {unnamed:?}");
+        }
+        match step {
+            Step::Write => drop(dirty.insert(path.clone())),
+            Step::SyncData | Step::SyncAll => drop(dirty.remove(path)),
+            Step::Rename => drop(unnamed.insert(parent(path).to_path_buf())),
+            Step::SyncDir => drop(unnamed.remove(path)),
+            Step::Remove | Step::Acknowledge => {}
+        }
+    }
+}
+
+fn short(steps: &[(Step, PathBuf)]) -> Vec<(Step, String)> {
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    steps.iter().map(|(step, path)| (*step, name(path))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_follows_the_syncs_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Arc::new(Recorder::default());
+    let raft = recorder.found(options(dir.path())).await;
+    let before = recorder.steps().len();
+
+    put(&raft, "web", b"content").await;
+
+    let (db, mark) = ("db".to_string(), "mark".to_string());
+    let expected = [
+        (Step::Write, db.clone()),
+        (Step::SyncData, db),
+        (Step::Write, mark.clone()),
+        (Step::SyncData, mark.clone()),
+        (Step::Acknowledge, mark),
+    ];
+    assert_eq!(short(&recorder.steps()[before..]), expected);
+    raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_holds_through_founding_snapshots_and_purges() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Arc::new(Recorder::default());
+    let limits = Limits { snapshot_after: 20_000, keep_log: 10_000, ..Limits::default() };
+    let raft = recorder.found(Options { limits, ..options(dir.path()) }).await;
+
+    for number in 0..30 {
+        put(&raft, &format!("config-{number}"), &[7; 2000]).await;
+    }
+    super::eventually("a snapshot", || raft.info().snapshot.is_some()).await;
+    raft.shutdown().await;
+
+    assert_ordered(&recorder.steps());
+    assert!(recorder.steps().iter().any(|(step, _)| *step == Step::Rename));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_stops_the_store_and_is_never_tried_again() {
+    for (step, file) in [
+        (Step::Write, "db"),
+        (Step::SyncData, "db"),
+        (Step::Write, "mark"),
+        (Step::SyncData, "mark"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let raft = recorder.found(options(dir.path())).await;
+        put(&raft, "before", b"1").await;
+        *recorder.failing.lock().unwrap() = Some((step, file));
+
+        let result = raft.propose(Lane::Control, create("lost", b"2"), soon()).await;
+        assert!(matches!(result, Err(ProposeError::Stopped(_))), "{result:?}");
+        let reason = until(raft.stopped(), Option::is_some).await;
+        assert!(matches!(reason, Some(StopReason::Disk { .. })), "{reason:?}");
+        let steps = recorder.steps().len();
+        let again = raft.propose(Lane::Control, create("lost", b"2"), soon()).await;
+        assert!(matches!(again, Err(ProposeError::Stopped(_))), "{again:?}");
+        raft.shutdown().await;
+        assert_eq!(recorder.steps().len(), steps, "nothing touches the disk after a failure");
+
+        let raft = reopen(options(dir.path())).await;
+        assert_eq!(get(&raft.read(soon()).await.unwrap(), "before"), Some(b"1".to_vec()));
+        raft.shutdown().await;
+    }
+}
