@@ -7,16 +7,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swarm_crypto::seal::{Key, Sealer};
 use swarm_raft::{Lane, Leadership, Limits, Options, Raft};
 use swarm_types::object::Meta;
 use swarm_types::object::service::Endpoint;
+use swarm_types::spec::Annotations;
 use swarm_types::spec::secret::ConfigSpec;
 use swarm_types::spec::service::ServiceSpec;
-use swarm_types::spec::Annotations;
 use swarm_types::{
     Change, Config, CreateTask, Group, IdSource, NewTemplate, NodeId, Service, ServiceId,
     TaskState, Timestamp,
@@ -194,10 +193,7 @@ async fn leads(raft: &Raft) -> Result<(), Failure> {
 }
 
 /// Longest commit from now until the first snapshot is in use, and how long that took.
-async fn during_snapshot(
-    raft: &Raft,
-    ids: &mut IdSource,
-) -> Result<(Duration, Duration), Failure> {
+async fn during_snapshot(raft: &Raft, ids: &mut IdSource) -> Result<(Duration, Duration), Failure> {
     let (began, mut longest) = (Instant::now(), Duration::ZERO);
     while raft.info().snapshot.is_none() {
         let group = config(ids);

@@ -61,13 +61,20 @@ impl Leaderships {
             }
             let (found, expires) = assess(&metrics, seen, self.lease, self.incarnation);
             if let Leadership::Leader { term, .. } = found {
-                if confirmed != Some(term) && self.confirm(term).await {
-                    confirmed = Some(term);
+                if confirmed != Some(term) {
+                    confirmed = self.confirm(term).await.then_some(term);
                 }
             } else {
                 confirmed = None;
             }
-            self.tell(if confirmed.is_some() { found } else { unconfirmed(found) });
+            let (found, expires) = match found {
+                // To be tried again, also when nothing else happens.
+                Leadership::Leader { .. } if confirmed.is_none() => {
+                    (Leadership::NoQuorum, Some(Instant::now() + self.lease))
+                }
+                found => (found, expires),
+            };
+            self.tell(found);
             if !self.wait(expires).await {
                 break;
             }
@@ -114,13 +121,6 @@ impl Leaderships {
             self.proposer.raft.ensure_linearizable().await.is_ok()
         };
         timeout(self.lease, barrier).await.unwrap_or(false)
-    }
-}
-
-fn unconfirmed(found: Leadership) -> Leadership {
-    match found {
-        Leadership::Leader { .. } => Leadership::NoQuorum,
-        other => other,
     }
 }
 

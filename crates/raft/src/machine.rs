@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use openraft::storage::RaftStateMachine;
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder};
-use swarm_state::{Snapshot, State};
+use swarm_state::{Halt, Snapshot, State};
 
 use crate::error::StopReason;
 use crate::fault::Fault;
@@ -45,7 +45,7 @@ impl Machine {
         self.hub.clone()
     }
 
-    fn apply_entry(&mut self, entry: LogEntry) -> Result<Reply, StorageError> {
+    fn apply_entry(&mut self, entry: LogEntry) -> Result<Reply, Halt> {
         let id = entry.log_id;
         let mut reply = Reply::default();
         match entry.payload {
@@ -54,11 +54,7 @@ impl Machine {
                 self.membership = StoredMembership::new(Some(id), membership);
             }
             EntryPayload::Normal(groups) => {
-                let applied = self.state.apply(id.index, &groups).map_err(|halt| {
-                    let source = StorageIoError::apply(id, AnyError::new(&halt));
-                    self.fault.raise(StopReason::State(halt));
-                    StorageError::from(source)
-                })?;
+                let applied = self.state.apply(id.index, &groups)?;
                 let check = self.state.newest_check();
                 self.hub.publish(self.state.snapshot(), applied.events, check);
                 reply.results = applied.results;
@@ -66,6 +62,12 @@ impl Machine {
         }
         self.applied = Some(id);
         Ok(reply)
+    }
+
+    fn halted(&self, id: LogId, halt: Halt) -> StorageError {
+        let error = StorageIoError::apply(id, AnyError::new(&halt));
+        self.fault.raise(StopReason::State(halt));
+        error.into()
     }
 
     fn failed(&self, reason: StopReason) -> StorageError {
@@ -91,7 +93,13 @@ impl RaftStateMachine<Types> for Machine {
         I: IntoIterator<Item = LogEntry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        entries.into_iter().map(|entry| self.apply_entry(entry)).collect()
+        let mut replies = Vec::new();
+        for entry in entries {
+            let id = entry.log_id;
+            let reply = self.apply_entry(entry).map_err(|halt| self.halted(id, halt))?;
+            replies.push(reply);
+        }
+        Ok(replies)
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use swarm_crypto::seal::Sealer;
 
-use crate::disk::{Disk, parent};
+use crate::disk::Disk;
 use crate::error::{OpenError, StopReason};
 use crate::record::{Malformed, PositionRecord, SnapshotId, Tag, VoteRecord};
 use crate::type_config::{LogId, MemberId, Vote};
@@ -153,7 +153,7 @@ pub(crate) struct MarkFile {
 }
 
 impl MarkFile {
-    /// Makes the file; durable when this returns.
+    /// Makes the file, whole or not at all; durable when this returns.
     pub(crate) fn create(
         path: &Path,
         disk: Disk,
@@ -161,13 +161,17 @@ impl MarkFile {
         mark: Mark,
     ) -> Result<Self, OpenError> {
         let wrong = || OpenError::io("create", path);
-        let file = disk.create(path).map_err(wrong())?;
-        disk.write_at(&file, path, &[0; FILE_LEN], 0).map_err(wrong())?;
-        let mut this = Self { file, path: path.into(), disk, sealer, number: 0, mark };
+        let temporary = path.with_extension("new");
+        if temporary.exists() {
+            disk.remove(&temporary).map_err(wrong())?;
+        }
+        let file = disk.create(&temporary).map_err(wrong())?;
+        disk.write_at(&file, &temporary, &[0; FILE_LEN], 0).map_err(wrong())?;
+        let mut this = Self { file, path: temporary.clone(), disk, sealer, number: 0, mark };
         this.write()?;
-        this.disk.sync_all(&this.file, path).map_err(wrong())?;
-        this.disk.sync_dir(parent(path)).map_err(wrong())?;
-        Ok(this)
+        this.disk.sync_all(&this.file, &temporary).map_err(wrong())?;
+        this.disk.rename(&temporary, path).map_err(wrong())?;
+        Ok(Self { path: path.into(), ..this })
     }
 
     /// Reads the file and chooses the newest valid cell.

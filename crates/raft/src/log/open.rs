@@ -70,9 +70,12 @@ pub(crate) async fn create(founding: Founding, member: MemberId) -> Result<Found
             snapshot: None,
             complete: false,
         };
-        make_dirs(founding)?;
         let disk = founding.disk.clone();
+        make_dir(founding, &founding.dir)?;
+        // Before the rest: what is there without a mark is a store that lost it.
         let mark = MarkFile::create(&founding.mark(), disk, founding.sealer.clone(), mark)?;
+        make_dir(founding, &founding.tree())?;
+        make_dir(founding, &founding.snapshots())?;
         let table = Table::open(&founding.tree(), founding.disk.clone(), seal)?;
         table.settle()?;
         Ok((table, mark, Tag::default(), Positions::default()))
@@ -80,18 +83,15 @@ pub(crate) async fn create(founding: Founding, member: MemberId) -> Result<Found
     .await
 }
 
-fn make_dirs(founding: &Founding) -> Result<(), OpenError> {
-    for dir in [&founding.dir, &founding.tree(), &founding.snapshots()] {
-        match fs::create_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(OpenError::io("create", dir)(error));
-            }
-            _ => {}
+fn make_dir(founding: &Founding, dir: &Path) -> Result<(), OpenError> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(OpenError::io("create", dir)(error));
         }
-        let holder = parent(dir);
-        founding.disk.sync_dir(holder).map_err(OpenError::io("sync", holder))?;
+        _ => {}
     }
-    Ok(())
+    let holder = parent(dir);
+    founding.disk.sync_dir(holder).map_err(OpenError::io("sync", holder))
 }
 
 /// Opens the log that is there.
@@ -134,7 +134,7 @@ where
 {
     let (requests, inbox) = mpsc::channel(WAITING);
     let shared = std::sync::Arc::new(Shared::default());
-    let (log_fault, dir) = (founding.fault.clone(), founding.dir.clone());
+    let (log_fault, db) = (founding.fault.clone(), founding.tree().join("db"));
     let (told, mark) = tokio::sync::oneshot::channel();
     let theirs = shared.clone();
     let prepare = move || {
@@ -142,10 +142,11 @@ where
         *theirs.positions() = positions;
         // Nobody waiting means that opening was given up; the thread then ends by itself.
         let _ = told.send(mark.get().clone());
-        Ok(Writer { table, mark, tail, disk: founding.disk, shared: theirs })
+        let Founding { disk, fault, .. } = founding;
+        Ok(Writer { table, mark, tail, disk, shared: theirs, fault })
     };
-    let opened = writer::spawn(prepare, inbox, log_fault.clone());
-    let opened = opened.map_err(OpenError::io("start the log thread for", &dir))?;
+    let opened = writer::spawn(db.clone(), prepare, inbox, log_fault.clone());
+    let opened = opened.map_err(OpenError::io("start the log thread for", &db))?;
     opened.await.map_err(|_| log_fault.stopped())??;
     let mark = mark.await.map_err(|_| log_fault.stopped())?;
     Ok(Found { log: Log { requests, shared, fault: log_fault }, mark })

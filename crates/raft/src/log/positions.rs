@@ -70,6 +70,7 @@ impl Positions {
         while self.first + self.sizes.len() as u64 > index {
             let Some(size) = self.sizes.pop_back() else { break };
             self.total -= u64::from(size);
+            self.since_snapshot = self.since_snapshot.saturating_sub(u64::from(size));
         }
         self.leaders.retain(|(from, _)| *from < index);
         self.recount();

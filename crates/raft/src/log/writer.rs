@@ -11,6 +11,7 @@ use std::any::Any;
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -46,12 +47,15 @@ pub(super) struct Writer {
     pub(super) tail: Tag,
     pub(super) disk: Disk,
     pub(super) shared: Arc<Shared>,
+    pub(super) fault: Fault,
 }
 
 /// Runs on the thread until asked to close, until nobody is left to ask, or until it fails.
 ///
-/// `prepare` opens the store; on the thread, because sled may panic over a damaged file.
+/// `prepare` opens the store; on the thread, because sled may panic over its damaged file,
+/// which is `path`.
 pub(super) fn spawn<P>(
+    path: PathBuf,
     prepare: P,
     mut requests: mpsc::Receiver<Request>,
     fault: Fault,
@@ -62,7 +66,8 @@ where
     let (opened, outcome) = oneshot::channel();
     let body = move || {
         let prepared = catch_unwind(AssertUnwindSafe(prepare));
-        let prepared = prepared.unwrap_or_else(|panic| Err(panicked(&*panic).into()));
+        let prepared =
+            prepared.unwrap_or_else(|panic| Err(OpenError::damaged(&path, panic_message(&*panic))));
         let mut writer = match prepared {
             Ok(writer) => writer,
             Err(error) => return drop(opened.send(Err(error))),
@@ -108,42 +113,53 @@ fn serve(
 impl Writer {
     fn handle(&mut self, request: Request) -> Result<ControlFlow<oneshot::Sender<()>>, StopReason> {
         match request {
-            Request::Append { entries, callback } => self.append(&entries, callback)?,
+            Request::Append { entries, callback } => {
+                let appended = self.append(&entries);
+                self.noted(appended)?;
+                callback.log_io_completed(Ok(()));
+            }
             Request::SaveVote { vote, answer } => {
-                self.save_vote(vote)?;
-                self.acknowledge(answer, ())?;
+                let saved = self.save_vote(vote);
+                self.noted(saved)?;
+                self.acknowledge(answer)?;
             }
             Request::Truncate { index, answer } => {
-                self.truncate(index)?;
-                self.acknowledge(answer, ())?;
+                let truncated = self.truncate(index);
+                self.noted(truncated)?;
+                self.acknowledge(answer)?;
             }
             Request::Purge { upto, answer } => {
-                self.purge(upto)?;
-                self.acknowledge(answer, ())?;
+                let purged = self.purge(upto);
+                self.noted(purged)?;
+                self.acknowledge(answer)?;
             }
             Request::Read { from, to, answer } => {
                 // An answer nobody waits for is no error.
-                let _ = answer.send(self.read(from, to)?);
+                let _ = answer.send(self.noted(self.read(from, to))?);
             }
             Request::UseSnapshot { snapshot, answer } => {
-                self.mark.update(|mark| mark.snapshot = Some(snapshot))?;
+                let named = self.mark.update(|mark| mark.snapshot = Some(snapshot));
+                self.noted(named)?;
                 self.shared.positions().snapshot_taken(snapshot.last.index);
-                self.acknowledge(answer, ())?;
+                self.acknowledge(answer)?;
             }
             Request::Complete { answer } => {
-                self.mark.update(|mark| mark.complete = true)?;
-                self.acknowledge(answer, ())?;
+                let noted = self.mark.update(|mark| mark.complete = true);
+                self.noted(noted)?;
+                self.acknowledge(answer)?;
             }
             Request::Close { answer } => return Ok(ControlFlow::Break(answer)),
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    fn append(&mut self, entries: &[LogEntry], callback: LogFlushed) -> Result<(), StopReason> {
-        let Some(last) = entries.last().map(|entry| entry.log_id) else {
-            callback.log_io_completed(Ok(()));
-            return Ok(());
-        };
+    /// Tells the reason of a failure before whoever waits learns that there is one.
+    fn noted<T>(&self, result: Result<T, StopReason>) -> Result<T, StopReason> {
+        result.inspect_err(|reason| self.fault.raise(reason.clone()))
+    }
+
+    fn append(&mut self, entries: &[LogEntry]) -> Result<(), StopReason> {
+        let Some(last) = entries.last().map(|entry| entry.log_id) else { return Ok(()) };
         let mut batch = Batch::default();
         let mut tail = self.tail;
         let mut sizes = Vec::with_capacity(entries.len());
@@ -161,9 +177,7 @@ impl Writer {
             sizes.into_iter().for_each(|size| positions.durable(size));
         }
         self.shared.grown.notify_waiters();
-        self.announce()?;
-        callback.log_io_completed(Ok(()));
-        Ok(())
+        self.announce()
     }
 
     fn put_committed(&self, batch: &mut Batch) {
@@ -248,9 +262,10 @@ impl Writer {
         Ok(entries)
     }
 
-    fn acknowledge<T>(&self, answer: oneshot::Sender<T>, value: T) -> Result<(), StopReason> {
-        self.announce()?;
-        let _ = answer.send(value);
+    fn acknowledge(&self, answer: oneshot::Sender<()>) -> Result<(), StopReason> {
+        self.noted(self.announce())?;
+        // An answer nobody waits for is no error.
+        let _ = answer.send(());
         Ok(())
     }
 

@@ -137,6 +137,14 @@ impl Snapshots {
         temporary: &Path,
         meta: SnapshotMeta,
     ) -> Result<(SnapshotMeta, SnapshotFile), StopReason> {
+        if let Some(newer) =
+            self.get().filter(|(current, _)| current.last_log_id > meta.last_log_id)
+        {
+            // One that was sent came into use while this one was written.
+            let removed = self.0.disk.remove(temporary);
+            removed.map_err(StopReason::disk("remove", temporary))?;
+            return Ok(newer);
+        }
         let path = self.path(&meta);
         let wrong = || StopReason::disk("rename", &path);
         self.0.disk.rename(temporary, &path).map_err(wrong())?;
