@@ -66,25 +66,27 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Same as the ordered set of the standard library, also after removals.
-        #[test]
-        fn scans_agree_with_a_btree(
-            keys: Vec<u16>, gone: Vec<u16>, from: u16, to: u16, near in 0..9u16
-        ) {
-            let mut set: Set<u16, 4> = Set::new();
-            let mut model = BTreeSet::new();
-            for key in &keys {
-                (set.insert_cow(*key), model.insert(*key));
-            }
-            for key in gone.iter().chain(keys.iter().step_by(3)) {
-                (set.remove_cow(key), model.remove(key));
-            }
-            let exact = keys.first().copied().unwrap_or(7);
-            for (from, to) in [(from, to), (0, u16::MAX), (exact, exact.saturating_add(near))] {
-                let found: Vec<u16> = range(set.root(), from, to).map(|(key, ())| *key).collect();
-                let wanted = model.iter().copied().filter(|key| (from..=to).contains(key));
-                prop_assert_eq!(found, wanted.collect::<Vec<_>>());
-            }
-        }
-    }
+           /// Same as the ordered set of the standard library, also after removals.
+           #[test]
+           fn scans_agree_with_a_btree(
+               keys: Vec<u16>, gone: Vec<u16>, from: u16, to: u16, near in 0..9u16
+           ) {
+               let mut set: Set<u16, 4> = Set::new();
+               let mut model = BTreeSet::new();
+               for key in &keys {
+                   set.insert_cow(*key);
+    model.insert(*key);
+               }
+               for key in gone.iter().chain(keys.iter().step_by(3)) {
+                   set.remove_cow(key);
+    model.remove(key);
+               }
+               let exact = keys.first().copied().unwrap_or(7);
+               for (from, to) in [(from, to), (0, u16::MAX), (exact, exact.saturating_add(near))] {
+                   let found: Vec<u16> = range(set.root(), from, to).map(|(key, ())| *key).collect();
+                   let wanted = model.iter().copied().filter(|key| (from..=to).contains(key));
+                   prop_assert_eq!(found, wanted.collect::<Vec<_>>());
+               }
+           }
+       }
 }

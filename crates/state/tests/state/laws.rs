@@ -36,7 +36,7 @@ fn change(world: &mut World, die: u8) -> Option<Change> {
         1 => Change::CreateNode(Box::new(node(world.ids.draw(), NodeRole::Worker))),
         2 => Change::UpdateService(a_service()?, Box::new(spec(&name))),
         3 if die > 200 => Change::RemoveService(a_service()?),
-        3 | 4 | 5 => {
+        3..=5 => {
             let mut task = world.new_task(a_service()?, u64::from(die / 64));
             task.node = a_node().filter(|_| die > 128).map(|it| it.id);
             Change::CreateTask(Box::new(task))

@@ -32,8 +32,8 @@ fn replica() -> String {
         let mut world = World::new();
         world.ids = IdSource::seeded(seed);
         for number in 0..40u8 {
-            let dice: Vec<u8> =
-                (0..12).map(|at| (seed as u8) ^ number.wrapping_mul(37) ^ at * 29).collect();
+            let salt = number.wrapping_mul(37) ^ u8::try_from(seed).unwrap();
+            let dice: Vec<u8> = (0..12u8).map(|at| salt ^ at.wrapping_mul(29)).collect();
             random_entry(&mut world, &dice);
         }
         all.push_str(&format!("{:02x?}", world.view().hash()));

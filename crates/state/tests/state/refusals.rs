@@ -77,7 +77,8 @@ fn references_must_exist_under_their_name_and_stay() {
         create(&mut world, on_network("a", net)),
         create(&mut world, with_secret("b", key, "key")),
     );
-    (world.must(change), world.must(other));
+    world.must(change);
+    world.must(other);
     refuse(&mut world, Change::RemoveNetwork(net), "in use by service a");
     refuse(&mut world, Change::RemoveSecret(key), "in use by service b");
 }

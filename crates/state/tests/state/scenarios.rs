@@ -104,7 +104,8 @@ fn scenario_5_a_snapshot_and_the_batches_after_it_miss_and_repeat_nothing() {
 fn scenario_6_a_restored_state_is_the_same_and_remembers() {
     let mut world = World::new();
     let service = world.service("web");
-    (world.task(service, 1), world.task(service, 1));
+    world.task(service, 1);
+    world.task(service, 1);
     let request = world.group(vec![], vec![Change::RemoveService(service)]);
     let first = world.entry(vec![request.clone()]).results;
 
