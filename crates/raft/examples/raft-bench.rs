@@ -4,8 +4,9 @@
 //! of its syncs in the same run, what 64 clients get through, and the longest commit while a
 //! snapshot of that many tasks is written.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -33,9 +34,12 @@ async fn main() -> Result<(), Failure> {
     let dir = tempfile::tempdir_in(".")?;
     let out = &mut io::stdout();
 
-    let (raw, raw_late) = spread(raw(dir.path())?);
-    writeln!(out, "raft.raw_two_syncs_p50 {} us", raw.as_micros())?;
-    writeln!(out, "raft.raw_two_syncs_p99 {} us", raw_late.as_micros())?;
+    let (grown, grown_late) = spread(raw(dir.path(), 0)?);
+    writeln!(out, "raft.raw_append_p50 {} us", grown.as_micros())?;
+    writeln!(out, "raft.raw_append_p99 {} us", grown_late.as_micros())?;
+    let (raw, raw_late) = spread(raw(dir.path(), 512 * SEQUENTIAL as u64)?);
+    writeln!(out, "raft.raw_preallocated_p50 {} us", raw.as_micros())?;
+    writeln!(out, "raft.raw_preallocated_p99 {} us", raw_late.as_micros())?;
 
     let node = IdSource::system().draw::<NodeId>();
     let mut options = Options::new(dir.path().join("raft"), node, "127.0.0.1:2377".into());
@@ -54,7 +58,9 @@ async fn main() -> Result<(), Failure> {
     writeln!(out, "raft.creates_64_clients {each:.0} 1/s")?;
     writeln!(out, "raft.cpu_per_create {:.1} us", cpu.as_secs_f64() * 1e6)?;
 
+    let began = Instant::now();
     fill(&raft, &mut ids, tasks).await?;
+    writeln!(out, "raft.fill {} ms", began.elapsed().as_millis())?;
     raft.shutdown().await;
     options.limits.snapshot_after = 1 << 20;
     let began = Instant::now();
@@ -79,18 +85,24 @@ fn spread(mut times: Vec<Duration>) -> (Duration, Duration) {
     (times[times.len() / 2], times[times.len() * 99 / 100])
 }
 
-/// The same pattern of syncs as a commit: append and sync one file, rewrite and sync another.
-fn raw(dir: &Path) -> io::Result<Vec<Duration>> {
-    let log = OpenOptions::new().append(true).create(true).open(dir.join("raw-log"))?;
+/// The same pattern of syncs as a commit: write and sync one file, rewrite and sync another.
+/// A file that grows costs more to sync than one that had `len` bytes before; sled's grows now
+/// and then.
+fn raw(dir: &Path, len: u64) -> io::Result<Vec<Duration>> {
+    let mut log = File::create(dir.join("raw-log"))?;
+    log.write_all(&vec![1; usize::try_from(len).map_err(io::Error::other)?])?;
+    log.sync_all()?;
+    log.rewind()?;
     let mark = File::create(dir.join("raw-mark"))?;
-    mark.set_len(8192)?;
+    mark.write_all_at(&[1; 8192], 0)?;
+    mark.sync_all()?;
     let mut times = Vec::with_capacity(SEQUENTIAL);
     for number in 0..SEQUENTIAL {
         let began = Instant::now();
-        (&log).write_all(&[7; 512])?;
+        log.write_all(&[7; 512])?;
         log.sync_data()?;
         let half = if number % 2 == 0 { 0 } else { 4096 };
-        std::os::unix::fs::FileExt::write_all_at(&mark, &[7; 4096], half)?;
+        mark.write_all_at(&[7; 4096], half)?;
         mark.sync_data()?;
         times.push(began.elapsed());
     }
