@@ -6,11 +6,13 @@
 //!
 //! Sealing, checksums and where the bytes go are the caller's business.
 
+use std::sync::Arc;
+
 use prost::Message;
-use prost::encoding::message;
+use prost::encoding::{DecodeContext, WireType, decode_key, key_len, message, skip_field};
 use swarm_types::{Entry, Group, HashCheck, LEVEL, Object, Record, SnapshotHeader};
 
-use crate::codec::{hash, list, maybe, mirror, need, time};
+use crate::codec::{hash, maybe, mirror, need, time};
 use crate::error::Why;
 use crate::shared::{TemplateReader, TemplateWriter};
 use crate::v1::record::Record as Wire;
@@ -53,14 +55,42 @@ pub fn group_len(group: &Group) -> usize {
 /// must stop. Anything else means that the bytes are not what [`encode_entry`] wrote.
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
     check_level(read::<v1::Level>(bytes, "entry")?.level, "level")?;
-    let entry: v1::Entry = read_strictly(bytes, "entry")?;
-    let groups: Vec<Group> = list::dec(entry.groups, "groups")?;
+    let (head, groups) = read_entry(bytes)?;
     Ok(Entry {
-        level: entry.level,
-        at: time::dec(entry.at_ns, "at_ns")?,
-        groups: groups.into_iter().map(Into::into).collect(),
-        check: maybe::dec(entry.check, "check")?,
+        level: head.level,
+        at: time::dec(head.at_ns, "at_ns")?,
+        groups,
+        check: maybe::dec(head.check, "check")?,
     })
+}
+
+/// An entry without its groups, and these.
+///
+/// One group at a time, as they are written: the messages of a whole entry would be several
+/// times its bytes.
+fn read_entry(bytes: &[u8]) -> Result<(v1::Entry, Vec<Arc<Group>>), DecodeError> {
+    let damaged = |error| DecodeError::new("entry", Why::Damaged(error));
+    let (mut head, mut groups, mut len) = (v1::Entry::default(), Vec::new(), 0);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let field = rest;
+        let (number, form) = decode_key(&mut rest).map_err(damaged)?;
+        if (number, form) == (GROUPS, WireType::LengthDelimited) {
+            let part = cut(&mut rest, "entry")?;
+            let group: v1::Group = read_strictly(part, "entry")?;
+            let group = Group::try_from(group);
+            let group = group.map_err(|error| error.within_list("groups", groups.len()))?;
+            groups.push(Arc::new(group));
+            len += key_len(GROUPS) + prost::length_delimiter_len(part.len()) + part.len();
+        } else {
+            skip_field(form, number, &mut rest, DecodeContext::default()).map_err(damaged)?;
+            head.merge(&field[..field.len() - rest.len()]).map_err(damaged)?;
+        }
+    }
+    if head.encoded_len() + len == bytes.len() {
+        return Ok((head, groups));
+    }
+    Err(DecodeError::new("entry", Why::UnknownFields))
 }
 
 /// Writes the records of one snapshot, the header first.
@@ -145,7 +175,7 @@ impl RecordDecoder {
     /// is of no use after an error.
     pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Record>, DecodeError> {
         while !bytes.is_empty() {
-            let part = cut(bytes)?;
+            let part = cut(bytes, "record")?;
             if !self.begun {
                 let first: v1::FirstRecord = read(part, "header")?;
                 let header = first.header.ok_or_else(|| DecodeError::missing("header"))?;
@@ -197,8 +227,8 @@ impl RecordDecoder {
 fn shared<W, T: TryFrom<W, Error = DecodeError>>(
     it: W,
     name: &str,
-) -> Result<std::sync::Arc<T>, DecodeError> {
-    need::dec(Some(it), name).map(std::sync::Arc::new)
+) -> Result<Arc<T>, DecodeError> {
+    need::dec(Some(it), name).map(Arc::new)
 }
 
 fn read_header(header: v1::SnapshotHeader) -> Result<SnapshotHeader, DecodeError> {
@@ -209,12 +239,12 @@ fn read_header(header: v1::SnapshotHeader) -> Result<SnapshotHeader, DecodeError
     })
 }
 
-/// Takes the next record off the front.
-fn cut<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
-    let damaged = |error| DecodeError::new("record", Why::Damaged(error));
+/// Takes what stands behind its length off the front.
+fn cut<'a>(bytes: &mut &'a [u8], name: &str) -> Result<&'a [u8], DecodeError> {
+    let damaged = |error| DecodeError::new(name, Why::Damaged(error));
     let len = prost::decode_length_delimiter(&mut *bytes).map_err(damaged)?;
     let (part, rest) =
-        bytes.split_at_checked(len).ok_or_else(|| DecodeError::new("record", Why::Not("whole")))?;
+        bytes.split_at_checked(len).ok_or_else(|| DecodeError::new(name, Why::Not("whole")))?;
     *bytes = rest;
     Ok(part)
 }
