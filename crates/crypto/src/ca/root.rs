@@ -8,7 +8,7 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SerialNumber,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData, SerialNumber,
 };
 use sha2::{Digest, Sha256};
 use swarm_types::{Cluster, Sensitive, Timestamp, defaults};
@@ -25,6 +25,9 @@ const ROOT_LIFE: Duration = Duration::from_secs(630_720_000);
 const SHORTEST_LIFE: Duration = Duration::from_secs(3600);
 /// Longest certificate request that is looked at.
 const CSR_LIMIT: usize = 8 * 1024;
+
+/// Length of an uncompressed point on the curve P-256.
+const POINT_LEN: usize = 65;
 
 /// Why the authority did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +150,11 @@ impl RootCa {
         }
         let request = CertificateSigningRequestParams::from_der(&csr.into())
             .map_err(|_| CaError::BadRequest("it is malformed or its signature is wrong"))?;
-        if request.public_key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
+        // The algorithm is that of the signature, made with any curve's key; the length of the
+        // point tells the curve.
+        let key = &request.public_key;
+        let on_curve = key.der_bytes().len() == POINT_LEN;
+        if !on_curve || key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
             return Err(CaError::BadRequest("its key is not on the curve P-256"));
         }
         if self.not_after <= now {

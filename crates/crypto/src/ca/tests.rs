@@ -105,6 +105,25 @@ fn a_request_on_another_curve_or_too_long_is_refused() {
     }
 }
 
+/// The signature's algorithm does not tell the curve: this key is on P-384, its request signed
+/// with SHA-256 (`openssl req -new -sha256`).
+#[test]
+fn a_request_on_another_curve_is_refused_whatever_hash_it_is_signed_with() {
+    let pem = "-----BEGIN CERTIFICATE REQUEST-----\n\
+        MIIBAzCBiwIBADAMMQowCAYDVQQDDAF4MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE\n\
+        vPQEh874ikHDNczfQeUJkpdQJO8WMnNqqgtZWc56tUQD2p2ikOtHLvyhJmJ/TKSO\n\
+        /Xa7wl9bxquFOFgPgE7Sq3W9vpkbg1FlLecJZF4SG6rCWONBVUosKcIbW7LfkTH/\n\
+        oAAwCgYIKoZIzj0EAwIDZwAwZAIwGOVr+scIGABizsLW6YvcP9V/SfreW4KfuTxb\n\
+        TDRHAf+Hyva8Y4VamJnmVIH9H2OWAjBIP9R2jhWOMKHBklPUfZdT4CU3VbxQzlxb\n\
+        UbCWDH96MqxTKIqRtUiHzGn5fqcx37E=\n\
+        -----END CERTIFICATE REQUEST-----\n";
+    let csr = pem::parse(pem).unwrap();
+
+    let refused = root().issue(csr.contents(), &identity(1, 2, WORKER), DAY, Timestamp::now());
+
+    assert!(matches!(refused, Err(CaError::BadRequest(_))), "{refused:?}");
+}
+
 #[test]
 fn a_request_proves_possession_of_its_key() {
     let (mine, other) = (NodeKey::generate().unwrap(), NodeKey::generate().unwrap());
