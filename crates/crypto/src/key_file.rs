@@ -182,7 +182,8 @@ fn parse(bytes: &[u8]) -> Result<KeyFile, Unreadable> {
     match format.and_then(number) {
         None => return Err(Damaged("it does not begin like a key file")),
         Some(FORMAT) => {}
-        Some(newer) => return Err(Newer(newer)),
+        Some(newer) if newer > FORMAT => return Err(Newer(newer)),
+        Some(_) => return Err(Damaged("its format never was")),
     }
     let lines = summed(text)?;
     let mut lines = lines.lines().skip(1);

@@ -84,6 +84,11 @@ fn a_newer_format_is_refused_by_its_number() {
 }
 
 #[test]
+fn format_0_never_was_so_no_newer_version_is_asked_for() {
+    assert!(matches!(parse(b"swarm-key-file 0\nanything\n"), Err(Damaged(_))));
+}
+
+#[test]
 fn a_wrapped_key_is_known_as_locked() {
     let text = with_sum("swarm-key-file 1\nkey 1 wrapped 17 00ff\n");
 
