@@ -224,10 +224,7 @@ impl RecordDecoder {
     }
 }
 
-fn shared<W, T: TryFrom<W, Error = DecodeError>>(
-    it: W,
-    name: &str,
-) -> Result<Arc<T>, DecodeError> {
+fn shared<W, T: TryFrom<W, Error = DecodeError>>(it: W, name: &str) -> Result<Arc<T>, DecodeError> {
     need::dec(Some(it), name).map(Arc::new)
 }
 
