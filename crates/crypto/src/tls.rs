@@ -17,13 +17,16 @@ mod verify;
 
 pub use client::{InvalidAddress, channel};
 pub use credentials::{Credentials, CredentialsError};
-pub use peer::{Connection, Peer, peer, peer_identity};
+pub use peer::{Connection, Peer, peer};
 pub use server::serve;
 
 use std::time::Duration;
 
 /// Longest a connection may take to be made, on either side.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Connections of strangers at once. They come to join or to renew and leave again.
+const STRANGERS: usize = 256;
 
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use crate::ca::{Certificate, Identity};
+use crate::ca::Certificate;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,32 +30,29 @@ pub fn peer(extensions: &tonic::Extensions) -> Option<&Peer> {
     extensions.get()
 }
 
-/// The identity of who sent a request; `None` for a stranger, and for a request that did not come
-/// through [`super::serve`].
-#[must_use]
-pub fn peer_identity(extensions: &tonic::Extensions) -> Option<Identity> {
-    peer(extensions)?.certificate.map(|certificate| certificate.identity)
-}
-
 /// An accepted connection whose handshake is done.
 #[derive(Debug)]
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    /// A stranger's place, given back with the connection.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TlsStream<TcpStream>, addr: SocketAddr) -> io::Result<Self> {
+    pub(super) fn new(
+        stream: TlsStream<TcpStream>,
+        addr: SocketAddr,
+        strangers: &Arc<Semaphore>,
+    ) -> io::Result<Self> {
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.map(|leaf| Certificate::from_der(leaf)).transpose();
         let certificate = certificate.map_err(io::Error::other)?;
-        Ok(Self { stream, peer: Peer { addr, certificate } })
-    }
-
-    /// Who is at the other end.
-    #[must_use]
-    pub const fn peer(&self) -> &Peer {
-        &self.peer
+        let place = match certificate {
+            Some(_) => None,
+            None => Some(Arc::clone(strangers).try_acquire_owned().map_err(io::Error::other)?),
+        };
+        Ok(Self { stream, peer: Peer { addr, certificate }, _place: place })
     }
 }
 

@@ -2,23 +2,26 @@
 //!
 //! Handshakes run side by side inside the stream itself: nothing is spawned, so dropping the
 //! stream stops all of them. Their number is bounded and each has a deadline; while the bound is
-//! reached, newcomers wait in the kernel's queue.
+//! reached, newcomers wait in the kernel's queue. Connections of strangers are bounded for as
+//! long as they live; how many nodes connect is bounded by the cluster.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, Stream, StreamExt, unfold};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::verify::plain;
-use super::{Connection, Credentials, HANDSHAKE_DEADLINE};
+use super::{Connection, Credentials, HANDSHAKE_DEADLINE, STRANGERS};
 
 /// Handshakes in progress at once.
 const HANDSHAKES: usize = 256;
@@ -35,7 +38,12 @@ pub fn serve(
     credentials: Credentials,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<Connection, Infallible>> + Send {
-    let incoming = Incoming { listener, credentials, handshakes: FuturesUnordered::new() };
+    let incoming = Incoming {
+        listener,
+        credentials,
+        handshakes: FuturesUnordered::new(),
+        strangers: Arc::new(Semaphore::new(STRANGERS)),
+    };
     unfold((incoming, shutdown), async |(mut incoming, shutdown)| {
         // The end drops the listener as well, so that newcomers are turned away at once.
         let connection = shutdown.run_until_cancelled(incoming.next()).await?;
@@ -49,6 +57,7 @@ struct Incoming {
     listener: TcpListener,
     credentials: Credentials,
     handshakes: FuturesUnordered<Handshake>,
+    strangers: Arc<Semaphore>,
 }
 
 impl Incoming {
@@ -62,7 +71,9 @@ impl Incoming {
                     }
                 }
                 (stream, addr) = accept(&self.listener), if self.handshakes.len() < HANDSHAKES => {
-                    self.handshakes.push(Box::pin(attend(stream, addr, self.credentials.clone())));
+                    let (credentials, strangers) = (&self.credentials, &self.strangers);
+                    let made = handshake(stream, addr, credentials.clone(), strangers.clone());
+                    self.handshakes.push(Box::pin(attend(addr, made)));
                 }
             }
         }
@@ -83,11 +94,10 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 async fn attend(
-    stream: TcpStream,
     addr: SocketAddr,
-    credentials: Credentials,
+    handshake: impl Future<Output = io::Result<Connection>>,
 ) -> Option<Connection> {
-    let made = timeout(HANDSHAKE_DEADLINE, handshake(stream, addr, credentials)).await;
+    let made = timeout(HANDSHAKE_DEADLINE, handshake).await;
     match made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(connection) => Some(connection),
         Err(error) => {
@@ -101,10 +111,11 @@ async fn handshake(
     stream: TcpStream,
     addr: SocketAddr,
     credentials: Credentials,
+    strangers: Arc<Semaphore>,
 ) -> io::Result<Connection> {
     let config = credentials.server();
     let config = config.ok_or_else(|| io::Error::other("no certificate to show"))?;
     stream.set_nodelay(true)?;
     let stream = TlsAcceptor::from(config).accept(stream).await.map_err(plain)?;
-    Connection::new(stream, addr)
+    Connection::new(stream, addr, &strangers)
 }

@@ -48,9 +48,10 @@ impl Service<Request<Body>> for WhoAmI {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let who = peer_identity(request.extensions());
+        let peer = peer(request.extensions());
+        let who = peer.and_then(|peer| peer.certificate).map(|shown| shown.identity);
         let who = who.map_or("stranger".to_owned(), |who| format!("{who:?}"));
-        let seen = peer(request.extensions()).is_some();
+        let seen = peer.is_some();
         Box::pin(async move {
             let mut response = Response::new(Body::empty());
             let value = HeaderValue::from_str(&format!("{who} {seen}")).unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::Certificate;
@@ -37,16 +38,25 @@ fn config(
     config
 }
 
-/// Shakes hands, reads the server's first bytes, and says whose certificate it showed.
+/// Shakes hands, and says whose certificate the server showed.
 async fn shake(config: ClientConfig, addr: SocketAddr) -> std::io::Result<Certificate> {
-    let stream = TcpStream::connect(addr).await?;
-    let name = ServerName::try_from("swarm-manager").unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-    // Under TLS 1.3 the server judges after the client is done; its first frame is its consent.
-    stream.read_u8().await?;
+    let stream = enter(Arc::new(config), addr).await?;
     let session = stream.get_ref().1;
     assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
     Ok(Certificate::from_der(&session.peer_certificates().unwrap()[0]).unwrap())
+}
+
+/// Shakes hands and reads the server's first bytes.
+async fn enter(
+    config: Arc<ClientConfig>,
+    addr: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(addr).await?;
+    let name = ServerName::try_from("swarm-manager").unwrap();
+    let mut stream = TlsConnector::from(config).connect(name, stream).await?;
+    // Under TLS 1.3 the server judges after the client is done; its first frame is its consent.
+    stream.read_u8().await?;
+    Ok(stream)
 }
 
 pub(super) async fn raw(
@@ -114,6 +124,32 @@ async fn more_silent_connections_than_fit_delay_others_by_one_deadline_at_most()
     let met = timeout(2 * HANDSHAKE_DEADLINE, shake(config, server.addr)).await.unwrap();
 
     assert_eq!(met.unwrap().identity, identity(1, 1, MANAGER));
+    server.stop().await;
+}
+
+/// Whoever has no certificate could otherwise take all file descriptors.
+#[tokio::test]
+async fn strangers_are_let_in_up_to_a_bound_and_keep_no_node_out() {
+    let ca = root();
+    let server = start(&node(&ca, 1, MANAGER)).await;
+    let stranger = Arc::new(config(&ca, None, &rustls::version::TLS13));
+    let enter = || timeout(PATIENCE, enter(stranger.clone(), server.addr));
+    let mut inside = Vec::new();
+    for _ in 0..STRANGERS {
+        inside.push(enter().await.unwrap().unwrap());
+    }
+
+    assert!(enter().await.unwrap().is_err(), "one stranger too many");
+    let answer = server.asked_by(&node(&ca, 2, WORKER)).await;
+    assert_eq!(answer, Ok(shown(&identity(1, 2, WORKER))));
+
+    inside.pop();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while enter().await.unwrap().is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the place is not free again");
+    }
+    // A server that stops waits for connections that have not begun to speak HTTP/2.
+    drop(inside);
     server.stop().await;
 }
 
