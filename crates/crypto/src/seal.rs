@@ -21,8 +21,6 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes in a [`Key`].
 pub const KEY_LEN: usize = 32;
-/// Bytes by which a sealed record is longer than what it seals.
-pub const OVERHEAD: usize = KEY_ID_LEN + NONCE_LEN + 16;
 
 const KEY_ID_LEN: usize = 4;
 const NONCE_LEN: usize = 24;
@@ -94,8 +92,7 @@ pub enum Kind {
     Meta = 3,
     /// A chunk of a snapshot.
     Snapshot = 4,
-    /// The durable mark beside the log.
-    Mark = 5,
+    // 5 is free: the mark is authenticated in clear.
     /// A record of a worker's local store.
     Worker = 6,
 }
@@ -192,7 +189,7 @@ impl Sealer {
         self.sealing.key_id
     }
 
-    /// Seals a record for its place; the result is [`OVERHEAD`] bytes longer.
+    /// Seals a record for its place; the result is 44 bytes longer.
     #[must_use]
     #[expect(clippy::expect_used, reason = "fails only beyond 256 GiB, which no record reaches")]
     pub fn seal(&self, place: &Place, clear: &[u8]) -> Vec<u8> {
@@ -335,7 +332,6 @@ mod tests {
             Kind::Vote,
             Kind::Meta,
             Kind::Snapshot,
-            Kind::Mark,
             Kind::Worker,
         ]);
         let rest = any::<([u8; 16], u64, u64, u32, u32)>();
@@ -354,7 +350,7 @@ mod tests {
         fn what_is_sealed_opens_at_its_place(place in any_place(), clear: Vec<u8>) {
             let sealed = sealer().seal(&place, &clear);
 
-            prop_assert_eq!(sealed.len(), clear.len() + OVERHEAD);
+            prop_assert_eq!(sealed.len(), clear.len() + 44);
             prop_assert_eq!(sealer().open(&place, &sealed), Ok(clear));
         }
 
