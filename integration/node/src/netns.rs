@@ -1,0 +1,78 @@
+//! A network namespace with nothing but loopback in it.
+
+use std::fs::File;
+use std::io;
+use std::thread;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+/// A network namespace; it lives as long as this or a process in it.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+}
+
+impl Netns {
+    /// Makes one, with loopback up.
+    ///
+    /// # Panics
+    ///
+    /// Without the right to make one: the tests are run as root.
+    #[must_use]
+    pub fn new() -> Self {
+        let made = thread::spawn(|| {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            raise_loopback()?;
+            File::open("/proc/thread-self/ns/net")
+        });
+        let file = made.join().unwrap_or_else(|_| panic!("the thread in the namespace panicked"));
+        Self { file: file.unwrap_or_else(|why| panic!("make a network namespace: {why}")) }
+    }
+
+    /// Moves the calling thread into it; what the thread starts from now on is there too.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn enter(&self) -> io::Result<()> {
+        Ok(setns(&self.file, CloneFlags::CLONE_NEWNET)?)
+    }
+
+    /// Runs `work` on a thread inside.
+    ///
+    /// # Panics
+    ///
+    /// When `work` does, or when the namespace cannot be entered.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let inside = || {
+            self.enter().unwrap_or_else(|why| panic!("enter the network namespace: {why}"));
+            work()
+        };
+        match thread::scope(|scope| scope.spawn(inside).join()) {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Default for Netns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn raise_loopback() -> io::Result<()> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    use std::os::fd::AsRawFd;
+
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None)?;
+    // SAFETY: an all-zero `ifreq` is valid, and the kernel reads no further than it goes.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP).unwrap_or_default();
+    // SAFETY: `SIOCSIFFLAGS` takes a pointer to an `ifreq`, which lives until the call is over.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

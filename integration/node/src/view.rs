@@ -1,0 +1,88 @@
+//! What a node runs: as the command line says, and as containerd says.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{Node, Process, Ran, Row, until};
+
+impl Node {
+    /// The tasks of a service with their history, newest first in each slot.
+    #[track_caller]
+    #[must_use]
+    pub fn history(&self, service: &str) -> Vec<Row> {
+        let line = ["--format", "json", "service", "ps", "--no-trunc", service];
+        self.swarm(&line).objects().iter().map(Row::of).collect()
+    }
+
+    /// Waits until exactly `count` tasks of a service run, and returns them by name.
+    #[track_caller]
+    pub fn running(&self, service: &str, count: usize) -> Vec<Row> {
+        until(&format!("{count} tasks of {service} run"), || {
+            let history = self.history(service);
+            let rows: Vec<Row> = history.iter().filter(|row| row.runs()).cloned().collect();
+            if rows.len() == count { Ok(rows) } else { Err(format!("{history:#?}")) }
+        })
+    }
+
+    /// Waits until the history of a service is as `wanted` says, and returns it.
+    #[track_caller]
+    pub fn history_when(
+        &self,
+        what: &str,
+        service: &str,
+        wanted: impl Fn(&[Row]) -> bool,
+    ) -> Vec<Row> {
+        until(what, || {
+            let rows = self.history(service);
+            if wanted(&rows) { Ok(rows) } else { Err(format!("{rows:#?}")) }
+        })
+    }
+
+    /// What containerd has under the id, as `ctr containers info` shows it.
+    #[track_caller]
+    #[must_use]
+    pub fn container(&self, id: &str) -> Value {
+        let info = self.ctr(&["containers", "info", id]);
+        serde_json::from_str(&info).unwrap_or_else(|why| panic!("{why}: {info}"))
+    }
+
+    /// The processes of containers that run, by the id of their task.
+    #[track_caller]
+    #[must_use]
+    pub fn processes(&self) -> Vec<(String, Process)> {
+        let list = self.ctr(&["tasks", "ls"]);
+        let mut processes: Vec<_> = list.lines().filter_map(running_process).collect();
+        processes.sort();
+        processes
+    }
+
+    /// The process of a task.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    #[track_caller]
+    #[must_use]
+    pub fn process(&self, task: &str) -> Process {
+        let processes = self.processes();
+        let found = processes.iter().find(|(id, _)| id == task).map(|(_, process)| *process);
+        found.unwrap_or_else(|| panic!("no process of {task} among {processes:?}"))
+    }
+
+    #[track_caller]
+    fn ctr(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(self.dir().join("c/c.sock"));
+        command.args(["--namespace", "swarm"]).args(arguments);
+        let output = command.output().unwrap_or_else(|why| panic!("run ctr: {why}"));
+        Ran::new(format!("ctr {}", arguments.join(" ")), &output).ok().to_owned()
+    }
+}
+
+/// A line of `ctr tasks ls`: id, pid, status.
+fn running_process(line: &str) -> Option<(String, Process)> {
+    let mut words = line.split_whitespace();
+    let (id, pid, status) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+    (status == "RUNNING").then(|| (id.to_owned(), Process(pid)))
+}

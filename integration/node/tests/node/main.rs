@@ -1,0 +1,13 @@
+//! One node, from outside: the real program, a real containerd, real containers.
+//!
+//! Each test has a node of its own in a network of its own. Nothing sleeps; what does not come
+//! within the deadline fails with what was seen last, and the logs are kept.
+
+mod containers;
+mod crashes;
+mod damage;
+mod refusals;
+mod restarts;
+mod scale;
+mod storms;
+mod story;

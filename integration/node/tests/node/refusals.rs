@@ -1,0 +1,187 @@
+//! What is refused, how, and what the user is told to do.
+
+use node_test::{Node, Ran, until};
+use swarm_client::{Client, ClientError};
+use swarm_types::spec::container::{ContainerSpec, Healthcheck};
+use swarm_types::spec::service::{ServiceMode, ServiceSpec};
+use swarm_types::spec::task::{NetworkAttachmentConfig, TaskRuntime, TaskSpec};
+
+/// Exit code of a command line that makes no sense.
+const USAGE: Option<i32> = Some(2);
+
+#[track_caller]
+fn refused(ran: &Ran, words: &[&str]) {
+    for word in words {
+        assert!(ran.refusal().contains(word), "{word:?} in {ran}");
+    }
+    assert!(ran.stdout.is_empty(), "{ran}");
+    assert!(!ran.stderr.contains("panicked"), "{ran}");
+}
+
+#[test]
+fn without_a_daemon_its_socket_is_named() {
+    let node = Node::start();
+    let _ = node.stop_daemon();
+    let socket = node.socket().display().to_string();
+
+    for command in [&["info"][..], &["init"], &["ps"], &["service", "ls"], &["image", "ls"]] {
+        refused(&node.swarm(command), &[&socket, "--socket"]);
+    }
+}
+
+#[test]
+fn without_a_cluster_init_is_named() {
+    let node = Node::start();
+
+    let create = ["service", "create", "--network", "host", "busybox:test"];
+    for command in [&["ps"][..], &["service", "ls"], &["node", "ls"], &create] {
+        refused(&node.swarm(command), &["swarm init"]);
+    }
+    assert_eq!(node.swarm(&["image", "ls"]).code, Some(0));
+}
+
+#[test]
+fn a_node_founds_one_cluster_only() {
+    let node = Node::founded();
+    let before = node.swarm(&["node", "ls", "-q"]);
+
+    let again = node.swarm(&["init"]);
+
+    refused(&again, &["already part of a swarm"]);
+    assert_eq!(node.swarm(&["node", "ls", "-q"]).ok(), before.ok());
+}
+
+#[test]
+fn services_are_refused_by_what_is_wrong_with_them() {
+    let node = Node::founded();
+    let create = |arguments: &[&str]| {
+        node.swarm(&[&["service", "create", "--detach", "--replicas", "0"], arguments].concat())
+    };
+    let _ = create(&["--name", "web", "--network", "host", "busybox:test"]).ok();
+
+    let twice = create(&["--name", "Web", "--network", "host", "busybox:test"]);
+    refused(&twice, &["name conflicts with an existing object", "already exists"]);
+    let nowhere = create(&["--name", "db", "--network", "backend", "busybox:test"]);
+    refused(&nowhere, &["network backend not found"]);
+    let unconnected = create(&["--name", "db", "busybox:test"]);
+    refused(&unconnected, &["not supported yet: TaskTemplate.Networks", "--network host"]);
+    let misnamed = create(&["--name", "a b", "--network", "host", "busybox:test"]);
+    refused(&misnamed, &["name"]);
+    let odd = create(&["--name", "db", "--network", "host", "Busy Box"]);
+    refused(&odd, &["Busy Box"]);
+
+    assert_eq!(node.swarm(&["service", "ls"]).rows().len(), 1);
+}
+
+#[test]
+fn unknown_services_are_named_and_the_known_ones_served() {
+    let node = Node::founded();
+    let line = ["service", "create", "--replicas", "0", "--network", "host", "--name", "web"];
+    let _ = node.swarm(&[&line[..], &["busybox:test"]].concat()).ok();
+
+    for verb in ["inspect", "ps", "rm"] {
+        let ran = node.swarm(&["service", verb, "nope", "web"]);
+        assert!(ran.refusal().contains("no such service: nope"), "{ran}");
+        assert!(!ran.stdout.is_empty(), "{ran}");
+    }
+    refused(&node.swarm(&["service", "scale", "nope=1"]), &["no such service: nope"]);
+    assert!(node.swarm(&["service", "ls", "-q"]).ok().is_empty());
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_shows_the_usage() {
+    let node = Node::start();
+
+    for command in [
+        &["frobnicate"][..],
+        &["service", "create"],
+        &["service", "create", "--replicas", "many", "busybox:test"],
+        &["service", "scale", "web"],
+        &["ps", "--format", "xml"],
+    ] {
+        let ran = node.swarm(command);
+        assert_eq!(ran.code, USAGE, "{ran}");
+        assert!(ran.stderr.contains("--help"), "{ran}");
+    }
+}
+
+#[test]
+fn a_task_without_its_image_says_so() {
+    let node = Node::founded();
+    let line = ["service", "create", "--detach", "--name", "web", "--network", "host"];
+    let _ = node.swarm(&[&line[..], &["--restart-condition", "none", "nowhere:1"]].concat()).ok();
+
+    let rows = node.history_when("the task is rejected", "web", |rows| {
+        rows.first().is_some_and(|row| row.current == "Rejected")
+    });
+
+    let error = &rows[0].error;
+    assert!(error.contains("nowhere:1") && error.contains("image"), "{error}");
+    let table = until("the table shows the error", || {
+        let ran = node.swarm(&["service", "ps", "web"]);
+        if ran.ok().contains("Rejected") { Ok(ran) } else { Err(ran.to_string()) }
+    });
+    assert!(table.ok().contains("image"), "{table}");
+}
+
+#[test]
+fn damaged_archives_are_refused_and_leave_nothing() {
+    let node = Node::start();
+    let archive = node.archive(testbed::Format::DockerArchive);
+    let whole = std::fs::read(&archive).unwrap();
+    for (what, bytes) in [
+        ("cut", whole[..whole.len() / 2].to_vec()),
+        ("empty", Vec::new()),
+        ("no archive", vec![7; 4096]),
+    ] {
+        std::fs::write(&archive, bytes).unwrap();
+        let ran = node.swarm(&["image", "load", "-i", &archive]);
+        assert!(!ran.refusal().is_empty(), "{what}: {ran}");
+    }
+    refused(&node.swarm(&["image", "load", "-i", "/nowhere.tar"]), &["/nowhere.tar"]);
+    assert!(node.swarm(&["image", "ls", "-q"]).ok().is_empty());
+}
+
+/// What the command line cannot ask for, other clients can.
+#[test]
+fn what_is_not_served_yet_is_refused_by_name() {
+    let node = Node::founded();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let create = |change: fn(&mut ServiceSpec)| {
+        let mut spec = host_service();
+        change(&mut spec);
+        let client = runtime.block_on(async { Client::unix(&node.socket()) });
+        match runtime.block_on(client.create_service(&spec)) {
+            Err(error @ ClientError::Refused(_)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+
+    let global = create(|spec| spec.mode = ServiceMode::Global);
+    let read_only = create(|spec| container(spec).read_only = true);
+    let checked = create(|spec| container(spec).healthcheck = Some(Healthcheck::default()));
+    let placed = create(|spec| spec.task.placement.constraints = vec!["node.role==worker".into()]);
+
+    assert!(global.starts_with("not supported yet: Mode.Global"), "{global}");
+    assert!(read_only.contains("not supported yet: TaskTemplate.ContainerSpec.ReadOnly"), "{read_only}");
+    assert!(checked.contains("not supported yet: TaskTemplate.ContainerSpec.Healthcheck"), "{checked}");
+    assert!(placed.contains("not supported yet: TaskTemplate.Placement.Constraints"), "{placed}");
+    assert!(node.swarm(&["service", "ls", "-q"]).ok().is_empty());
+}
+
+fn host_service() -> ServiceSpec {
+    let container = ContainerSpec { image: "busybox:test".to_owned(), ..ContainerSpec::default() };
+    let task = TaskSpec {
+        runtime: TaskRuntime::Container(Box::new(container)),
+        networks: vec![NetworkAttachmentConfig::default()],
+        ..TaskSpec::default()
+    };
+    ServiceSpec { task, ..ServiceSpec::default() }
+}
+
+fn container(spec: &mut ServiceSpec) -> &mut ContainerSpec {
+    match &mut spec.task.runtime {
+        TaskRuntime::Container(container) => container,
+        other => panic!("{other:?}"),
+    }
+}
