@@ -18,7 +18,6 @@ use tonic::transport::Channel;
 const ADDRESS: &str = "127.0.0.1:2377";
 
 /// One connection.
-#[derive(Clone)]
 pub(crate) struct Control {
     client: ControlClient<Channel>,
     ids: IdSource,

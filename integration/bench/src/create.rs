@@ -33,7 +33,7 @@ pub(crate) fn run(effort: Effort) -> Outcome {
     }
 
     note(format_args!("create: n = {runs} runs of {creates}, p50 of each"));
-    let mut of = |pick: fn(&Medians) -> f64| all.iter().map(pick).collect::<Vec<f64>>();
+    let of = |pick: fn(&Medians) -> f64| all.iter().map(pick).collect::<Vec<f64>>();
     spread("create_p50", &mut of(|it| it.create), "ms");
     spread("create_disk_p50", &mut of(|it| it.disk), "ms");
     spread("create_round_trip_p50", &mut of(|it| it.round_trip), "ms");

@@ -17,10 +17,10 @@ pub(crate) fn planner(effort: Effort) -> Outcome {
     repeat("planner-bench", &[], if effort == Effort::Full { 5 } else { 1 })
 }
 
-pub(crate) fn snapshot(effort: Effort) -> Outcome {
+pub(crate) fn raft(effort: Effort) -> Outcome {
     match effort {
-        Effort::Full => repeat("snapshot-bench", &["1000000"], 3),
-        Effort::Smoke => repeat("snapshot-bench", &["100000"], 1),
+        Effort::Full => repeat("raft-bench", &["1000000"], 3),
+        Effort::Smoke => repeat("raft-bench", &["100000"], 1),
     }
 }
 
@@ -36,7 +36,7 @@ fn repeat(example: &str, arguments: &[&str], runs: usize) -> Outcome {
             figures.entry(key).or_default().push(value);
         }
     }
-    note(format_args!("{example}: n = {runs}"));
+    note(format_args!("{example} {}: n = {runs}", arguments.join(" ")));
     for key in order {
         spread(&key.0, &mut figures.remove(&key).unwrap_or_default(), &key.1);
     }
@@ -45,11 +45,12 @@ fn repeat(example: &str, arguments: &[&str], runs: usize) -> Outcome {
 
 type Figures = Vec<(String, f64, String)>;
 
-/// Runs an example, built beside this program.
+/// Runs an example, built beside this program, in a directory that is removed after it.
 fn run(example: &str, arguments: &[&str]) -> Result<Figures, Box<dyn std::error::Error>> {
     let this: PathBuf = std::env::current_exe()?;
     let program = this.with_file_name("examples").join(example);
-    let output = Command::new(&program).args(arguments).output();
+    let scratch = tempfile::Builder::new().prefix("sb").tempdir_in("/var/tmp")?;
+    let output = Command::new(&program).args(arguments).current_dir(&scratch).output();
     let output = output.map_err(|why| format!("run {}: {why}", program.display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

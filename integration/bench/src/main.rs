@@ -40,7 +40,7 @@ const BENCHES: [Bench; 6] = [
     Bench { name: "create", run: create::run },
     Bench { name: "throughput", run: throughput::run },
     Bench { name: "state", run: library::state },
-    Bench { name: "snapshot", run: library::snapshot },
+    Bench { name: "raft", run: library::raft },
     Bench { name: "planner", run: library::planner },
 ];
 

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use serde_json::Value;
 
 use crate::{Node, Process, Ran, Row, until};
@@ -39,12 +41,22 @@ impl Node {
         })
     }
 
-    /// What containerd has under the id, as `ctr containers info` shows it.
+    /// The labels of a container. They are an extension of containerd's record, as JSON.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such container, or it has no labels of ours.
     #[track_caller]
     #[must_use]
-    pub fn container(&self, id: &str) -> Value {
-        let info = self.ctr(&["containers", "info", id]);
-        serde_json::from_str(&info).unwrap_or_else(|why| panic!("{why}: {info}"))
+    pub fn labels(&self, task: &str) -> Value {
+        let info = self.ctr(&["containers", "info", task]);
+        let info: Value = serde_json::from_str(&info).unwrap_or_else(|why| panic!("{why}: {info}"));
+        let extensions = info["Extensions"].as_object().into_iter().flatten();
+        let values = extensions.filter_map(|(_, extension)| extension["value"].as_str());
+        let decoded = values.filter_map(|value| STANDARD.decode(value).ok());
+        let mut labels = decoded.filter_map(|json| serde_json::from_slice::<Value>(&json).ok());
+        let found = labels.find_map(|kept| kept.get("labels").cloned());
+        found.unwrap_or_else(|| panic!("no labels in {info}"))
     }
 
     /// The processes of containers that run, by the id of their task.

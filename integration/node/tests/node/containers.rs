@@ -12,7 +12,6 @@ fn a_container_is_what_the_service_asked_for() {
         "--env", "A=1", "--env", "WORDS=two words",
         "--workdir", "/tmp", "--user", "nobody:nogroup",
         "--label", "of=service", "--container-label", "of=container",
-        "--limit-memory", "64M", "--limit-cpu", "0.5", "--limit-pids", "40",
         "busybox:test", "sleep", "100000",
     ];
     let _ = node.swarm(&line).ok();
@@ -28,7 +27,7 @@ fn a_container_is_what_the_service_asked_for() {
     assert_eq!(process.directory(), Path::new("/tmp"));
     assert_eq!(process.user(), ("65534".to_owned(), "65534".to_owned()));
 
-    let labels = &node.container(&rows[0].id)["Labels"];
+    let labels = node.labels(&rows[0].id);
     assert_eq!(labels["of"], "container");
     assert_eq!(labels["com.docker.swarm.service.name"], "web");
     assert_eq!(labels["com.docker.swarm.task.id"], rows[0].id);

@@ -62,6 +62,49 @@ fn an_end_while_the_daemon_was_down_is_reported() {
     assert_eq!(node.process(&before[1].id), alive);
 }
 
+/// Killed wherever it is: what it had begun is found again, not begun twice.
+#[test]
+fn a_daemon_killed_while_it_makes_tasks_makes_each_once() {
+    let node = Node::ready();
+    let line = ["service", "create", "--detach", "--name", "web", "--replicas", "6"];
+    let command = ["--network", "host", "busybox:test", "sleep", "100000"];
+    let _ = node.swarm(&[&line[..], &command].concat()).ok();
+
+    for enough in [1, 3] {
+        until("some containers run", || match node.processes().len() {
+            so_far if so_far >= enough => Ok(()),
+            so_far => Err(so_far.to_string()),
+        });
+        node.kill_daemon();
+        node.start_daemon();
+        ready(&node);
+    }
+
+    let rows = node.running("web", 6);
+    let mut tasks: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+    tasks.sort();
+    let running: Vec<String> = node.processes().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(running, tasks);
+    assert_eq!(node.history("web").len(), 6);
+}
+
+/// As after a reboot of the host: the daemon comes back to containers that all ended.
+#[test]
+fn tasks_whose_containers_are_all_gone_are_replaced() {
+    let node = Node::ready();
+    let before = serve(&node, "2");
+
+    node.kill_daemon();
+    node.processes().into_iter().for_each(|(_, process)| process.kill());
+    node.restart_containerd();
+    node.start_daemon();
+
+    let after = node.history_when("both slots run again", "web", |rows| {
+        rows.len() == 4 && rows.iter().filter(|row| row.runs()).count() == 2
+    });
+    assert_eq!([&after[1].id, &after[3].id], [&before[0].id, &before[1].id]);
+}
+
 #[test]
 fn a_daemon_that_is_told_to_stop_leaves_the_containers() {
     let node = Node::ready();

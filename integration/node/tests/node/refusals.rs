@@ -2,7 +2,7 @@
 
 use node_test::{Node, Ran, until};
 use swarm_client::{Client, ClientError};
-use swarm_types::spec::container::{ContainerSpec, Healthcheck};
+use swarm_types::spec::container::{ContainerSpec, HealthConfig};
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use swarm_types::spec::task::{NetworkAttachmentConfig, TaskRuntime, TaskSpec};
 
@@ -159,7 +159,7 @@ fn what_is_not_served_yet_is_refused_by_name() {
 
     let global = create(|spec| spec.mode = ServiceMode::Global);
     let read_only = create(|spec| container(spec).read_only = true);
-    let checked = create(|spec| container(spec).healthcheck = Some(Healthcheck::default()));
+    let checked = create(|spec| container(spec).healthcheck = Some(HealthConfig::default()));
     let placed = create(|spec| spec.task.placement.constraints = vec!["node.role==worker".into()]);
 
     assert!(global.starts_with("not supported yet: Mode.Global"), "{global}");
