@@ -56,7 +56,9 @@ fn main() -> ExitCode {
         let known: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
         return fail(&format!("no figures called {unknown}; there are: {}", known.join(" ")));
     }
-    for bench in BENCHES.iter().filter(|it| names.is_empty() || names.iter().any(|name| name == it.name)) {
+    for bench in
+        BENCHES.iter().filter(|it| names.is_empty() || names.iter().any(|name| name == it.name))
+    {
         note(format_args!("{} ...", bench.name));
         if let Err(error) = (bench.run)(effort) {
             return fail(&format!("{}: {error}", bench.name));

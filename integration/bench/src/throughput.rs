@@ -20,8 +20,10 @@ pub(crate) fn run(effort: Effort) -> Outcome {
     for _ in 0..runs {
         // A fresh store each time: what was created before must not matter, so it does not.
         let node = Node::founded();
-        let alone = node.netns().run(|| storm(&node, 1, time).map_err(|error| error.to_string()))?;
-        let crowd = node.netns().run(|| storm(&node, CLIENTS, time).map_err(|error| error.to_string()))?;
+        let alone =
+            node.netns().run(|| storm(&node, 1, time).map_err(|error| error.to_string()))?;
+        let crowd =
+            node.netns().run(|| storm(&node, CLIENTS, time).map_err(|error| error.to_string()))?;
         one.push(alone.rate);
         many.push(crowd.rate);
         cost.push(crowd.cpu_us);
@@ -72,6 +74,9 @@ fn storm(node: &Node, clients: usize, time: Duration) -> Result<Pace, Box<dyn st
         }
         let (elapsed, spent) = (start.elapsed(), cpu(node.pid())? - before);
         let created = f64::from(created);
-        Ok(Pace { rate: created / elapsed.as_secs_f64(), cpu_us: spent.as_secs_f64() * 1e6 / created })
+        Ok(Pace {
+            rate: created / elapsed.as_secs_f64(),
+            cpu_us: spent.as_secs_f64() * 1e6 / created,
+        })
     })
 }

@@ -45,8 +45,7 @@ impl Node {
         let netns = Netns::new();
         // Tasks on the host's network get containerd's: it lives beside the daemon.
         let containerd = Mutex::new(netns.run(|| Containerd::start(&below)));
-        let node =
-            Self { program: program(), netns, daemon: Mutex::new(None), containerd, dir };
+        let node = Self { program: program(), netns, daemon: Mutex::new(None), containerd, dir };
         node.start_daemon();
         node
     }
@@ -325,7 +324,8 @@ impl Drop for Node {
 /// The program, built beside the test: `target/debug/deps/node-...` runs `target/debug/swarm`.
 fn program() -> PathBuf {
     let this = std::env::current_exe().unwrap_or_else(|why| panic!("find this program: {why}"));
-    let beside = this.ancestors().skip(1).find(|dir| !dir.ends_with("deps") && !dir.ends_with("examples"));
+    let beside =
+        this.ancestors().skip(1).find(|dir| !dir.ends_with("deps") && !dir.ends_with("examples"));
     let beside = beside.unwrap_or(Path::new("."));
     let program = beside.join("swarm");
     assert!(program.exists(), "{} is missing: cargo build --package swarm", program.display());

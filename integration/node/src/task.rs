@@ -101,8 +101,10 @@ impl Process {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
             let roots = [controllers.to_owned(), String::new(), "unified".to_owned()];
             let root = roots.iter().map(|root| PathBuf::from("/sys/fs/cgroup").join(root));
-            let folders: Vec<_> = root.map(|root| root.join(path.trim_start_matches('/'))).collect();
-            let files = folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+            let folders: Vec<_> =
+                root.map(|root| root.join(path.trim_start_matches('/'))).collect();
+            let files =
+                folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
             files.filter_map(|file| fs::read_to_string(file).ok()).next()
         })
     }

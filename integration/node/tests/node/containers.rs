@@ -8,11 +8,27 @@ use node_test::Node;
 fn a_container_is_what_the_service_asked_for() {
     let node = Node::ready();
     let line = [
-        "service", "create", "--name", "web", "--network", "host",
-        "--env", "A=1", "--env", "WORDS=two words",
-        "--workdir", "/tmp", "--user", "nobody:nogroup",
-        "--label", "of=service", "--container-label", "of=container",
-        "busybox:test", "sleep", "100000",
+        "service",
+        "create",
+        "--name",
+        "web",
+        "--network",
+        "host",
+        "--env",
+        "A=1",
+        "--env",
+        "WORDS=two words",
+        "--workdir",
+        "/tmp",
+        "--user",
+        "nobody:nogroup",
+        "--label",
+        "of=service",
+        "--container-label",
+        "of=container",
+        "busybox:test",
+        "sleep",
+        "100000",
     ];
     let _ = node.swarm(&line).ok();
     let rows = node.running("web", 1);

@@ -15,7 +15,11 @@ fn serve(node: &Node, replicas: &str) -> Vec<Row> {
 fn ready(node: &Node) {
     until("the node is ready", || {
         let ran = node.swarm(&["node", "ls"]);
-        if ran.code == Some(0) && ran.stdout.contains("Ready") { Ok(()) } else { Err(ran.to_string()) }
+        if ran.code == Some(0) && ran.stdout.contains("Ready") {
+            Ok(())
+        } else {
+            Err(ran.to_string())
+        }
     });
 }
 
@@ -37,7 +41,10 @@ fn containers_outlive_a_killed_daemon_and_are_adopted() {
     let after = node.history_when("slot 3 runs again", "web", |rows| {
         rows.len() == 4 && rows.iter().filter(|row| row.runs()).count() == 3
     });
-    assert_eq!((after[3].id.as_str(), after[3].current.as_str()), (before[2].id.as_str(), "Failed"));
+    assert_eq!(
+        (after[3].id.as_str(), after[3].current.as_str()),
+        (before[2].id.as_str(), "Failed")
+    );
     // And stopped when told to.
     let _ = node.swarm(&["service", "scale", "web=0"]).ok();
     assert!(node.processes().is_empty());
@@ -57,7 +64,10 @@ fn an_end_while_the_daemon_was_down_is_reported() {
     let after = node.history_when("slot 1 runs again", "web", |rows| {
         rows.len() == 3 && rows.iter().filter(|row| row.runs()).count() == 2
     });
-    assert_eq!((after[1].id.as_str(), after[1].current.as_str()), (before[0].id.as_str(), "Failed"));
+    assert_eq!(
+        (after[1].id.as_str(), after[1].current.as_str()),
+        (before[0].id.as_str(), "Failed")
+    );
     assert!(after[1].error.contains("137"), "{after:?}");
     assert_eq!(node.process(&before[1].id), alive);
 }
@@ -139,7 +149,10 @@ fn containerd_may_restart_below_the_daemon() {
         rows.len() == 3 && rows.iter().filter(|row| row.runs()).count() == 2
     });
     assert_eq!(after[1].id, before[0].id);
-    assert_eq!(node.process(&before[1].id), processes.iter().find(|it| it.0 == before[1].id).unwrap().1);
+    assert_eq!(
+        node.process(&before[1].id),
+        processes.iter().find(|it| it.0 == before[1].id).unwrap().1
+    );
 }
 
 #[test]

@@ -37,68 +37,81 @@ fn files(node: &Node) -> Vec<PathBuf> {
     found
 }
 
-fn names(refusal: &Ran, file: &Path, node: &Node) {
-    // The store may find its damage in the directory rather than in the one file.
-    let folder = node.dir().join("state");
-    let shown = refusal.refusal();
-    let named = file.ancestors().take_while(|it| *it != folder);
-    let mut named = named.map(|it| it.display().to_string());
-    assert!(named.any(|path| shown.contains(&path)), "{} in {refusal}", file.display());
-    assert!(!shown.contains("panicked at"), "{refusal}");
+/// What the daemon made of damage.
+enum Judged {
+    /// It refused and named the file.
+    Refused,
+    /// It started with everything that was acknowledged.
+    Whole,
+    /// Neither.
+    Wrong(String),
 }
 
-/// Starts the daemon over damage: true when it refused and named the file, false when it started
-/// with everything that was acknowledged.
-fn refused(node: &Node, file: &Path) -> bool {
+/// Starts the daemon over a damaged file.
+fn judge(node: &Node, file: &Path) -> Judged {
     if let Err(refusal) = node.try_start_daemon() {
-        names(&refusal, file, node);
-        return true;
+        return if names(&refusal, file, node) { Judged::Refused } else { wrong(file, &refusal) };
     }
     let services = node.swarm(&["service", "ls", "-q"]);
-    assert_eq!(services.ok().lines().count(), SERVICES, "{}", file.display());
     assert!(node.stop_daemon().success(), "{}", node.log());
-    false
+    let whole = services.code == Some(0) && services.stdout.lines().count() == SERVICES;
+    if whole { Judged::Whole } else { wrong(file, &services) }
+}
+
+/// Whether a refusal names the file, or the folder of the store that it found the damage in.
+fn names(refusal: &Ran, file: &Path, node: &Node) -> bool {
+    let state = node.dir().join("state");
+    let mut named = file.ancestors().take_while(|it| *it != state);
+    let shown = &refusal.stderr;
+    let by_name = named.any(|path| shown.contains(&path.display().to_string()));
+    refusal.code == Some(1) && by_name && !shown.contains("panicked at")
+}
+
+fn wrong(file: &Path, ran: &Ran) -> Judged {
+    Judged::Wrong(format!("{}: {}", file.display(), ran.to_string().lines().last().unwrap_or("")))
+}
+
+/// Damages every file in turn; returns those that the daemon refused.
+fn damage_each(node: &Node, files: &[PathBuf], damage: impl Fn(&Path)) -> Vec<PathBuf> {
+    let (mut refused, mut failures) = (Vec::new(), Vec::new());
+    for file in files {
+        damage(file);
+        match judge(node, file) {
+            Judged::Refused => refused.push(file.clone()),
+            Judged::Whole => {}
+            Judged::Wrong(how) => failures.push(how),
+        }
+        node.restore_state();
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    node.start_daemon();
+    assert_eq!(node.swarm(&["service", "ls", "-q"]).ok().lines().count(), SERVICES);
+    refused
 }
 
 #[test]
 fn a_flipped_byte_is_refused_by_name_or_does_no_harm() {
     let node = filled();
 
-    let mut found = Vec::new();
-    for file in files(&node) {
-        let mut bytes = fs::read(&file).unwrap();
+    let refused = damage_each(&node, &files(&node), |file| {
+        let mut bytes = fs::read(file).unwrap();
         // Of a file that is mostly reserved space, a place in use.
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
         bytes[used / 2] ^= 0x40;
-        fs::write(&file, bytes).unwrap();
-        if refused(&node, &file) {
-            found.push(file);
-        }
-        node.restore_state();
-    }
+        fs::write(file, bytes).unwrap();
+    });
 
-    for part in ["raft/mark", "certificates"] {
-        assert!(found.iter().any(|file| file.to_string_lossy().contains(part)), "{found:#?}");
-    }
-    node.start_daemon();
-    assert_eq!(node.swarm(&["service", "ls", "-q"]).ok().lines().count(), SERVICES);
+    let is_refused = |part: &str| refused.iter().any(|file| file.to_string_lossy().contains(part));
+    assert!(is_refused("state/raft/") && is_refused("state/certificates/"), "{refused:#?}");
 }
 
 #[test]
 fn a_lost_file_of_the_store_is_refused_by_name() {
     let node = filled();
     let store = node.dir().join("state/raft");
+    let files: Vec<_> = files(&node).into_iter().filter(|file| file.starts_with(&store)).collect();
 
-    let mut found = Vec::new();
-    for file in files(&node).into_iter().filter(|file| file.starts_with(&store)) {
-        fs::remove_file(&file).unwrap();
-        if refused(&node, &file) {
-            found.push(file);
-        }
-        node.restore_state();
-    }
+    let refused = damage_each(&node, &files, |file| fs::remove_file(file).unwrap());
 
-    assert!(found.iter().any(|file| file.ends_with("mark")), "{found:#?}");
-    node.start_daemon();
-    assert_eq!(node.swarm(&["service", "ls", "-q"]).ok().lines().count(), SERVICES);
+    assert!(refused.iter().any(|file| file.ends_with("mark")), "{refused:#?}");
 }

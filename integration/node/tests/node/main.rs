@@ -3,6 +3,8 @@
 //! Each test has a node of its own in a network of its own. Nothing sleeps; what does not come
 //! within the deadline fails with what was seen last, and the logs are kept.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod containers;
 mod crashes;
 mod damage;

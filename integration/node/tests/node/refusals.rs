@@ -163,8 +163,14 @@ fn what_is_not_served_yet_is_refused_by_name() {
     let placed = create(|spec| spec.task.placement.constraints = vec!["node.role==worker".into()]);
 
     assert!(global.starts_with("not supported yet: Mode.Global"), "{global}");
-    assert!(read_only.contains("not supported yet: TaskTemplate.ContainerSpec.ReadOnly"), "{read_only}");
-    assert!(checked.contains("not supported yet: TaskTemplate.ContainerSpec.Healthcheck"), "{checked}");
+    assert!(
+        read_only.contains("not supported yet: TaskTemplate.ContainerSpec.ReadOnly"),
+        "{read_only}"
+    );
+    assert!(
+        checked.contains("not supported yet: TaskTemplate.ContainerSpec.Healthcheck"),
+        "{checked}"
+    );
     assert!(placed.contains("not supported yet: TaskTemplate.Placement.Constraints"), "{placed}");
     assert!(node.swarm(&["service", "ls", "-q"]).ok().is_empty());
 }

@@ -19,7 +19,8 @@ fn ids(rows: &[Row]) -> Vec<&str> {
 }
 
 fn ended(rows: &[Row], count: usize) -> bool {
-    rows.len() == count && rows.iter().all(|row| ["Complete", "Failed"].contains(&row.current.as_str()))
+    rows.len() == count
+        && rows.iter().all(|row| ["Complete", "Failed"].contains(&row.current.as_str()))
 }
 
 #[test]

@@ -68,7 +68,8 @@ fn create_and_show(node: &Node) {
     let names: Vec<String> = node.history("web").into_iter().map(|row| row.name).collect();
     assert_eq!(names, ["web.1", "web.2", "web.3"]);
 
-    let inspected: Value = serde_json::from_str(node.swarm(&["service", "inspect", "web"]).ok()).unwrap();
+    let inspected: Value =
+        serde_json::from_str(node.swarm(&["service", "inspect", "web"]).ok()).unwrap();
     let container = &inspected[0]["Spec"]["TaskTemplate"]["ContainerSpec"];
     assert_eq!(inspected[0]["ID"], created.ok());
     assert_eq!(inspected[0]["Spec"]["Mode"]["Replicated"]["Replicas"], 3);
