@@ -38,6 +38,8 @@ pub enum Reason {
     Removable,
     /// The slot keeps more ended tasks than the history limit allows.
     History,
+    /// The task's node is down for good.
+    Orphaned,
     /// The task is to end, and no node has it.
     NeverAssigned,
     /// The task has what it needs from the allocator.
@@ -69,6 +71,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Removable => "to be removed, and nothing of it runs",
             Self::History => "older than the task history limit keeps",
+            Self::Orphaned => "node down for a day",
             Self::NeverAssigned => "to end, and no node has it",
             Self::Allocated => "has what it needs from the allocator",
             Self::ServiceRemoved => "service removed",

@@ -3,18 +3,31 @@
 //! A task goes when it is to be removed and nothing of it runs, or when its slot keeps more
 //! tasks than the history limit. The newest task of a slot is never dropped as history: it says
 //! whether the slot may be filled again.
+//!
+//! What a node has is ended by that node only, unless it was down for [`ORPHAN_AFTER`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use swarm_types::{Change, NodeId, Task, TaskId, TaskState, defaults};
+use swarm_types::object::node::NodeState;
+use swarm_types::{Change, NodeId, Task, TaskId, TaskState, Timestamp, defaults};
 
 use crate::Reason;
 use crate::draft::Draft;
 
+/// How long a node is down before nobody waits for its tasks any more.
+const ORPHAN_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Reaps the tasks of one service, oldest first within each slot, and takes those that go out
 /// of `tasks`: the later stages do not see them.
 pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
+    for task in tasks.iter() {
+        let wake = orphan(draft, task);
+        if let (Some(at), Some(service)) = (wake, task.service()) {
+            draft.wake(service, at);
+        }
+    }
     let mut dropped = BTreeSet::new();
     for slot in places(tasks).values() {
         dropped.extend(reap_slot(draft, slot));
@@ -24,9 +37,30 @@ pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
 
 /// Reaps a task that belongs to no service.
 pub(crate) fn loose(draft: &mut Draft<'_>, task: &Task) {
+    orphan(draft, task);
     if is_removable(task) || task.status.state == TaskState::Orphaned {
         drop_task(draft, task, Reason::Removable);
     }
+}
+
+/// Ends a task whose node is down for good; else says when it would be. Any change a manager or
+/// a user makes to the node begins the time anew.
+fn orphan(draft: &mut Draft<'_>, task: &Task) -> Option<Timestamp> {
+    let node = task.node.filter(|_| task.may_run()).and_then(|node| draft.view.node(&node))?;
+    if node.status.state != NodeState::Down {
+        return None;
+    }
+    let due = node.meta.updated_at.after(ORPHAN_AFTER);
+    if due > draft.now {
+        return Some(due);
+    }
+    let end = Change::EndTask {
+        task: task.id,
+        state: TaskState::Orphaned,
+        message: "the node was down for 24 hours".to_owned(),
+    };
+    draft.decide_on(task, Reason::Orphaned, Vec::new(), vec![end]);
+    None
 }
 
 /// True when nothing of the task runs or will run: it ended, or no node ever had it.
