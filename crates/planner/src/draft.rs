@@ -220,6 +220,13 @@ impl<'a> Draft<'a> {
         (Plan { groups, wake_at, why, examined }, self.wakes)
     }
 
+    /// Nothing became of the node since, present or not: it did not come back.
+    pub(crate) fn unchanged(&self, node: NodeId) -> Expect {
+        let present = self.view.node(&node);
+        let what = present.map_or(Expected::Absent, |it| Expected::Version(it.meta.version));
+        Expect { object: ObjectId::Node(node), what }
+    }
+
     /// True when the node is gone or down: what ran there is not waited for.
     pub(crate) fn is_lost(&self, node: NodeId) -> bool {
         self.view.node(&node).is_none_or(|node| node.status.state == NodeState::Down)

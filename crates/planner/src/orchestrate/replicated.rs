@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarm_types::{
-    Change, CreateTask, NewTemplate, ObjectId, Service, Task, TaskId, TaskState, Template,
+    Change, CreateTask, Expect, NewTemplate, ObjectId, Service, Task, TaskId, TaskState, Template,
     Timestamp,
 };
 
@@ -46,7 +46,7 @@ pub(super) fn service(
     for (number, slot) in fill {
         let before = slot.map(|slot| slot.tasks).unwrap_or_default();
         let birth = Birth { service, template: &template, slot: number, before: &before };
-        birth.plan(draft, Reason::SlotEmpty, Timestamp::default(), Vec::new());
+        birth.plan(draft, Reason::SlotEmpty, Timestamp::default(), Default::default());
     }
 }
 
@@ -76,41 +76,59 @@ fn keep_up(draft: &mut Draft<'_>, service: &Service, template: &Arc<Template>, s
         }
         let lost = task.node.is_some_and(|node| draft.is_invalid(node));
         let ended = task.status.state.is_terminal();
-        if ended && !lost && task.start_after > draft.now {
+        let delay_ends = start::delay_ends(task, &slot.tasks, draft.now);
+        if ended && !lost && delay_ends > draft.now {
             // It ended before it was to start. Replaced now, a task that can never be prepared
             // would be replaced as fast as it fails.
-            draft.wake(service.id, task.start_after);
+            draft.wake(service.id, delay_ends);
         } else if lost || ended {
             let has_successor = slot.tasks[index + 1..].iter().any(|later| later.wanted());
             let birth = Birth { service, template, slot: slot.number, before: &slot.tasks };
             let replace = !has_successor && restart::allowed(task, &slot.tasks, draft.now);
-            retire(draft, task, lost, replace.then_some(birth));
+            // A task whose node failed or was drained has done nothing wrong: its replacement
+            // only keeps what is left of the delay it was under itself.
+            let delay = task.spec().restart.delay;
+            let start_after = if lost { delay_ends } else { draft.now.after(delay) };
+            retire(draft, task, lost, replace.then_some((birth, start_after)));
         } else if task.desired == TaskState::Ready {
-            raise(draft, service, task, &slot.tasks[..index]);
+            raise(draft, service, task, &slot.tasks[..index], delay_ends);
         }
     }
 }
 
 /// Wants a task ended, and its replacement in the same group.
-fn retire(draft: &mut Draft<'_>, task: &Task, lost: bool, replacement: Option<Birth<'_>>) {
+fn retire(
+    draft: &mut Draft<'_>,
+    task: &Task,
+    lost: bool,
+    replacement: Option<(Birth<'_>, Timestamp)>,
+) {
     let cause = if lost { Reason::NodeInvalid } else { Reason::TaskEnded };
     let stop = Change::SetDesired {
         task: task.id,
         desired: TaskState::Shutdown,
         reason: cause.to_string(),
     };
-    let Some(birth) = replacement else {
-        draft.decide_on(task, Reason::NotReplaced, Vec::new(), vec![stop]);
+    let node = task.node.filter(|_| lost).map(|node| draft.unchanged(node));
+    let Some((birth, start_after)) = replacement else {
+        let expect = node.into_iter().collect();
+        draft.decide_on(task, Reason::NotReplaced, expect, vec![stop]);
         return;
     };
-    let start_after = restart::start_after(task, lost, draft.now);
-    birth.plan(draft, cause, start_after, vec![(task, stop)]);
+    let expect = [decided_task(task)].into_iter().chain(node).collect();
+    birth.plan(draft, cause, start_after, (expect, vec![stop]));
 }
 
 /// Lets a task start when its gate is open, else asks to be woken when it opens.
-fn raise(draft: &mut Draft<'_>, service: &Service, task: &Task, before: &[&Task]) {
-    let before = before.iter().copied();
-    let opens = start::opens(draft, before, task.meta.created_at, task.start_after);
+fn raise(
+    draft: &mut Draft<'_>,
+    service: &Service,
+    task: &Task,
+    before: &[&Task],
+    delay_ends: Timestamp,
+) {
+    let since = task.meta.created_at;
+    let opens = start::opens(draft, before.iter().copied(), since, delay_ends);
     if opens > draft.now {
         draft.wake(service.id, opens);
         return;
@@ -120,7 +138,8 @@ fn raise(draft: &mut Draft<'_>, service: &Service, task: &Task, before: &[&Task]
         desired: TaskState::Running,
         reason: Reason::MayStart.to_string(),
     };
-    draft.decide_on(task, Reason::MayStart, Vec::new(), vec![start]);
+    let expect = start::not_waited_for(draft, before);
+    draft.decide_on(task, Reason::MayStart, expect, vec![start]);
 }
 
 /// A new task in a slot.
@@ -133,23 +152,19 @@ struct Birth<'a> {
 }
 
 impl Birth<'_> {
-    /// Makes the task, after the changes to its predecessor in the same group.
+    /// Makes the task, after what happens to its predecessor in the same group.
     fn plan(
         self,
         draft: &mut Draft<'_>,
         reason: Reason,
         start_after: Timestamp,
-        first: Vec<(&Task, Change)>,
+        (mut expect, mut changes): (Vec<Expect>, Vec<Change>),
     ) {
         let now = draft.now;
         let opens = start::opens(draft, self.before.iter().copied(), now, start_after);
         let id = draft.task_id();
-        let mut expect = decided_service(self.service);
-        let mut changes = Vec::with_capacity(first.len() + 3);
-        for (task, change) in first {
-            expect.push(decided_task(task));
-            changes.push(change);
-        }
+        expect.extend(decided_service(self.service));
+        expect.extend(start::not_waited_for(draft, self.before));
         let desired = if opens > now { TaskState::Ready } else { TaskState::Running };
         changes.push(Change::CreateTask(Box::new(CreateTask {
             id,

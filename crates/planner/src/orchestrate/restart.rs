@@ -34,10 +34,3 @@ pub(super) fn allowed(task: &Task, slot: &[&Task], now: Timestamp) -> bool {
     let restarts = same_spec.skip(1).filter(counts).count();
     u64::try_from(restarts).is_ok_and(|restarts| restarts < policy.max_attempts)
 }
-
-/// When the replacement of `task` may start. One that ended waits for the policy's delay. One
-/// whose node failed or was drained has done nothing wrong: it only keeps what is left of the
-/// delay it was under itself.
-pub(super) fn start_after(task: &Task, node_is_invalid: bool, now: Timestamp) -> Timestamp {
-    if node_is_invalid { task.start_after } else { now.after(task.spec().restart.delay) }
-}

@@ -105,3 +105,38 @@ fn a_task_that_does_not_stop_is_given_up_on_after_a_minute_or_its_grace_period()
         assert!(world.task(stuck.id).may_run());
     }
 }
+
+#[test]
+fn tasks_of_a_removed_service_do_not_outlive_a_day_of_their_node_being_down() {
+    let (mut world, web, first, second) = two_by_two();
+    world.down(first);
+    world.run();
+    world.change(Change::RemoveService(web));
+    world.run();
+    assert_eq!(world.tasks(web).len(), 2, "they may run still");
+
+    let due = world.now.after(Duration::from_secs(24 * 3600));
+    assert_eq!(world.plan(Scope::Service(web)).wake_at, Some(due));
+    world.pass(due.since(world.now) - Duration::from_nanos(1));
+    assert_eq!(world.settle(), 0);
+    world.pass(Duration::from_nanos(1));
+    world.run();
+
+    assert!(world.tasks(web).is_empty());
+    assert_eq!(world.view().tasks_on_node(&second).count(), 0);
+}
+
+#[test]
+fn a_node_that_comes_back_in_time_keeps_its_tasks() {
+    let (mut world, web, first, _) = two_by_two();
+    world.down(first);
+    let plan = world.plan(Scope::All);
+    assert_eq!(plan.groups.len(), 2);
+
+    world.up(first);
+    let applied = world.apply(plan.groups);
+
+    assert!(applied.results.iter().all(Result::is_err));
+    world.run();
+    assert_eq!(world.count_on(web, first), 2);
+}

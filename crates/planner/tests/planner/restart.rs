@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use swarm_planner::{Reason, Scope};
 use swarm_types::spec::task::{RestartCondition, RestartPolicy};
-use swarm_types::{ServiceId, TaskState, defaults};
+use swarm_types::{ServiceId, TaskState, Timestamp, defaults};
 
 use crate::world::World;
 
@@ -100,6 +100,37 @@ fn another_leader_starts_what_was_held_back_after_the_delay_that_is_left() {
     assert_eq!(plan.wake_at, Some(opens));
     world.pass(Duration::from_secs(3));
     assert_eq!(world.plan(Scope::All).why[0].reason, Reason::MayStart);
+}
+
+/// Clocks of leaders differ, and people set them: a delay ends by either.
+#[test]
+fn a_clock_that_is_put_back_costs_no_more_than_the_delay() {
+    for (back, starts) in [(30, false), (3600, true)] {
+        let (mut world, web) = running(RestartPolicy::default());
+        ends(&mut world, web, TaskState::Failed);
+        assert_eq!(world.wanted_in(web, 1).desired, TaskState::Ready);
+
+        world.now = Timestamp(world.now.0 - back * 1_000_000_000);
+        world.dirty.mark(Scope::All);
+        world.run();
+
+        assert_eq!(world.wanted_in(web, 1).desired == TaskState::Running, starts, "{back} s");
+    }
+}
+
+#[test]
+fn a_clock_that_was_put_back_does_not_take_the_delay_of_what_ends_later() {
+    let (mut world, web) = running(RestartPolicy::default());
+    world.now = Timestamp(world.now.0 - 3_600_000_000_000);
+
+    ends(&mut world, web, TaskState::Failed);
+
+    let new = world.wanted_in(web, 1);
+    assert_eq!(new.desired, TaskState::Ready);
+    assert_eq!(new.start_after, world.now.after(defaults::RESTART_DELAY));
+    world.pass(defaults::RESTART_DELAY);
+    world.run();
+    assert_eq!(world.wanted_in(web, 1).status.state, TaskState::Running);
 }
 
 #[test]
