@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarm_raft::WatchError;
 use swarm_state::{Batch, Event, Snapshot};
+use swarm_types::object::node::NodeState;
 use swarm_types::{Node, NodeId, Object, SessionId, Task, TaskId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -135,7 +136,9 @@ impl Hub {
 
     fn node_changed(&self, node: &Node) {
         let Some(live) = self.session(&node.id) else { return };
-        if node.session.as_ref().is_some_and(|session| session.id == live.id) {
+        let is_its_own = node.session.as_ref().is_some_and(|session| session.id == live.id);
+        // A node that was given up on is ready again by opening a session, and only so.
+        if is_its_own && node.status.state != NodeState::Down {
             live.about_changed.notify_one();
         } else {
             self.drop_session(&live);
@@ -188,4 +191,44 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// A lock whose holder panicked holds marks and maps that are still good.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_types::object::node::{NodeSession, NodeStatus};
+    use swarm_types::{IdSource, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn the_session_of_a_node_that_is_down_is_closed() {
+        let mut ids = IdSource::seeded(1);
+        let (id, session) = (ids.draw(), ids.draw());
+        let node = |state| Node {
+            id,
+            meta: Default::default(),
+            spec: Default::default(),
+            description: Default::default(),
+            status: NodeStatus { state, ..NodeStatus::default() },
+            role: Default::default(),
+            key_fingerprint: Vec::new(),
+            session: Some(NodeSession {
+                id: session,
+                manager: id,
+                boot_id: String::new(),
+                opened_at: Timestamp(0),
+            }),
+            attachments: Vec::new(),
+            manager_addr: String::new(),
+            raft_id: 0,
+        };
+        let hub = Hub::new();
+        let live = hub.carry(id, session, CancellationToken::new());
+
+        hub.node_changed(&node(NodeState::Ready));
+        assert!(hub.session(&id).is_some() && !live.closed.is_cancelled());
+
+        hub.node_changed(&node(NodeState::Down));
+        assert!(hub.session(&id).is_none() && live.closed.is_cancelled());
+    }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use swarm_raft::{Lane, Leadership};
 use swarm_types::{Change, Group, IdSource};
 use tokio::time::{MissedTickBehavior, interval};
@@ -39,8 +40,11 @@ pub(crate) async fn run(core: Arc<Core>) {
             term = Some(now);
         }
         if leads {
-            for silent in judge(&core) {
-                declare_down(&core, silent).await;
+            // All at once: when a rack falls silent, its last node must not wait for the others.
+            let verdicts = judge(&core).into_iter().map(|silent| declare_down(&core, silent));
+            tokio::select! {
+                _ = join_all(verdicts) => {}
+                () = core.stopping.cancelled() => return,
             }
         }
     }

@@ -18,7 +18,8 @@ const SLACK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Liveness {
     heard: BTreeMap<NodeId, Heard>,
-    judging_since: Option<Duration>,
+    judged: BTreeMap<NodeId, Judged>,
+    /// When the last look was; `None` while this manager judges nobody.
     last_tick: Option<Duration>,
 }
 
@@ -26,6 +27,14 @@ pub(crate) struct Liveness {
 struct Heard {
     session: SessionId,
     at: Duration,
+}
+
+/// The session a node is judged by, which has its grace from when it was first seen: it is in the
+/// state a moment before it is heard.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    session: Option<SessionId>,
+    since: Duration,
 }
 
 /// A node that is not heard any more.
@@ -38,7 +47,7 @@ pub(crate) struct Silent {
 
 impl Liveness {
     pub(crate) const fn new() -> Self {
-        Self { heard: BTreeMap::new(), judging_since: None, last_tick: None }
+        Self { heard: BTreeMap::new(), judged: BTreeMap::new(), last_tick: None }
     }
 
     /// Notes a sign of life of a node's session.
@@ -48,13 +57,12 @@ impl Liveness {
 
     /// Begins to judge, as a new leader: every node gets one full grace from here.
     pub(crate) fn begin(&mut self, now: Duration) {
-        self.judging_since = Some(now);
+        self.judged.clear();
         self.last_tick = Some(now);
     }
 
     /// Stops judging, as leadership is lost.
     pub(crate) fn end(&mut self) {
-        self.judging_since = None;
         self.last_tick = None;
     }
 
@@ -68,32 +76,41 @@ impl Liveness {
         every: Duration,
         now: Duration,
     ) -> Vec<Silent> {
-        let Some(since) = self.make_up_for_lag(every, now) else { return Vec::new() };
+        let Some(before) = self.make_up_for_lag(every, now) else { return Vec::new() };
         let grace = period * MISSED;
         let silent = |node: &Node| {
             let session = node.session.as_ref().map(|session| session.id);
+            let judged = self.judged.get(&node.id).copied();
+            let judged = judged.filter(|judged| judged.session == session);
+            let judged = judged.unwrap_or(Judged { session, since: before });
+            self.judged.insert(node.id, judged);
             let heard = self.heard.get(&node.id).filter(|heard| Some(heard.session) == session);
-            let last = heard.map_or(since, |heard| heard.at.max(since));
+            let last = heard.map_or(judged.since, |heard| heard.at.max(judged.since));
             (now.saturating_sub(last) > grace).then_some(Silent { node: node.id, session })
         };
         nodes.filter(|node| node.status.state != NodeState::Down).filter_map(silent).collect()
     }
 
+    /// When the look before this one was, or should have been.
     fn make_up_for_lag(&mut self, every: Duration, now: Duration) -> Option<Duration> {
-        let lag = now.saturating_sub(self.last_tick? + every);
+        let before = self.last_tick?;
         self.last_tick = Some(now);
-        if lag > SLACK {
-            for heard in self.heard.values_mut() {
-                heard.at += lag;
-            }
-            self.judging_since = self.judging_since.map(|since| since + lag);
+        let lag = now.saturating_sub(before + every);
+        if lag <= SLACK {
+            return Some(before);
         }
-        self.judging_since
+        for heard in self.heard.values_mut() {
+            // What was heard after the pause was not heard in the future.
+            heard.at = now.min(heard.at + lag);
+        }
+        self.judged.values_mut().for_each(|judged| judged.since += lag);
+        Some(before + lag)
     }
 
     /// Forgets nodes that are gone.
     pub(crate) fn retain(&mut self, exists: impl Fn(&NodeId) -> bool) {
         self.heard.retain(|node, _| exists(node));
+        self.judged.retain(|node, _| exists(node));
     }
 }
 
@@ -173,6 +190,34 @@ mod tests {
         watch.hear(node.id, ids.draw(), Duration::from_secs(6));
 
         assert_eq!(tick(&mut watch, &node, 500, 6_500).len(), 1);
+    }
+
+    #[test]
+    fn a_session_that_was_just_opened_has_its_grace_before_it_is_heard() {
+        let mut ids = IdSource::seeded(1);
+        let mut node = node(&mut ids);
+        let mut watch = Liveness::new();
+        watch.begin(Duration::ZERO);
+        assert_eq!(tick(&mut watch, &node, 500, 60_000).len(), 1);
+
+        node.session.as_mut().unwrap().id = ids.draw();
+
+        assert_eq!(tick(&mut watch, &node, 60_500, 66_000), []);
+        assert_eq!(tick(&mut watch, &node, 66_500, 66_500).len(), 1);
+    }
+
+    #[test]
+    fn what_was_heard_after_a_sleep_is_not_heard_in_the_future() {
+        let node = node(&mut IdSource::seeded(1));
+        let session = node.session.as_ref().unwrap().id;
+        let mut watch = Liveness::new();
+        watch.begin(Duration::ZERO);
+        tick(&mut watch, &node, 500, 2_000);
+
+        watch.hear(node.id, session, Duration::from_millis(59_900));
+        tick(&mut watch, &node, 60_000, 60_000);
+
+        assert_eq!(tick(&mut watch, &node, 60_500, 66_500).len(), 1);
     }
 
     #[test]
