@@ -3,6 +3,10 @@
 //! [`Driver`] is the synchronous part: it turns batches into marks and marks into plans, and can
 //! run in a simulator. The loop around it proposes and waits. Nothing is remembered here that a
 //! new leader would need: it starts with a full pass.
+//!
+//! What was proposed and not answered is never proposed again, and nothing is decided beside it:
+//! a plan sees the ports and reservations of what is in the state only. The driver writes an
+//! entry behind it instead (see [`barrier`]), and begins with everything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,24 +59,40 @@ impl Driver {
         swarm_planner::round(view, &mut self.dirty, &mut self.ids, now)
     }
 
-    /// Takes the outcome of a proposed group. True when it became part of the state.
-    pub(crate) fn outcome(&mut self, group: &Group, outcome: &Result<(), ProposeError>) -> bool {
+    /// Takes the outcome of a proposed group.
+    ///
+    /// One that became stale is decided again. A refusal by any other rule would come again and
+    /// again: it waits for the next full pass.
+    pub(crate) fn outcome(&mut self, group: &Group, outcome: &Result<(), ProposeError>) -> Outcome {
         match outcome {
-            Ok(()) => true,
-            Err(ProposeError::Refused(refusal)) => {
-                if !matches!(refusal, Refusal::Stale { .. }) {
-                    tracing::warn!(%refusal, request = %group.request, "a decision was refused");
-                }
-                self.dirty.retry(group);
-                false
+            Ok(()) => return Outcome::Applied,
+            Err(ProposeError::Unknown { .. } | ProposeError::Stopped(_)) => {
+                return Outcome::Unknown;
             }
-            Err(error) => {
-                tracing::debug!(%error, "a decision was not agreed on");
+            Err(ProposeError::Refused(refusal)) => match refusal {
+                Refusal::Stale { .. } | Refusal::NotFound(_) => self.dirty.retry(group),
+                _ => tracing::warn!(%refusal, request = %group.request, "a decision was refused"),
+            },
+            Err(ProposeError::TooLarge { .. }) => {
+                tracing::error!(request = %group.request, "a decision is too large");
+            }
+            Err(ProposeError::NotLeader { .. } | ProposeError::Busy { .. }) => {
                 self.dirty.retry(group);
-                false
             }
         }
+        Outcome::Refused
     }
+}
+
+/// What became of a proposed group.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Outcome {
+    /// It left no trace, and never will.
+    Refused,
+    /// It is part of the state.
+    Applied,
+    /// It may still happen.
+    Unknown,
 }
 
 /// Drives whenever this manager leads, until it stops.
@@ -81,7 +101,8 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         let term = *leadership.borrow_and_update();
         tokio::select! {
-            () = lead(&core), if matches!(term, Leadership::Leader { .. }) => {}
+            // The store has stopped: it leads no more, whatever it last said.
+            () = lead(&core), if matches!(term, Leadership::Leader { .. }) => return,
             changed = leadership.changed() => if changed.is_err() { return },
             () = core.stopping.cancelled() => return,
         }
@@ -91,15 +112,33 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// Drives; ends only when it is dropped, or when the store has stopped.
 async fn lead(core: &Core) {
     tracing::info!("leading");
-    loop {
+    while barrier(core).await {
         let (view, watch) = core.raft.watch();
         let noted = view.applied();
         let driver = Driver::new(IdSource::system());
         let seat = Seat { core, view, noted, watch, driver };
-        // A driver that missed batches is replaced by one that begins with everything.
+        // A driver that missed batches or an answer is replaced by one that begins with
+        // everything.
         if let Err(WatchError::Stopped(_)) = seat.drive().await {
             return;
         }
+    }
+}
+
+/// Writes an entry that changes nothing behind all that was proposed here before, also by a
+/// driver that was dropped: what the state does not hold then never happens. False when the store
+/// has stopped.
+async fn barrier(core: &Core) -> bool {
+    let request = IdSource::system().draw();
+    let group = Arc::new(Group { request, expect: Vec::new(), changes: Vec::new() });
+    loop {
+        let deadline = std::time::Instant::now() + DECIDE_DEADLINE;
+        match core.raft.propose(Lane::Control, group.clone(), deadline).await {
+            Ok(_) => return true,
+            Err(ProposeError::Stopped(_)) => return false,
+            Err(error) => tracing::debug!(%error, "the leader's first entry was not agreed on"),
+        }
+        sleep(PAUSE).await;
     }
 }
 
@@ -115,6 +154,7 @@ struct Seat<'a> {
 }
 
 impl Seat<'_> {
+    /// Drives until the outcome of a proposal is not known.
     async fn drive(mut self) -> Result<(), WatchError> {
         let mut full_pass = Instant::now() + FULL_PASS;
         loop {
@@ -130,8 +170,12 @@ impl Seat<'_> {
                     }
                     () = sleep_until(wake) => {}
                 }
-            } else if !self.propose(plan).await {
-                sleep(PAUSE).await;
+            } else {
+                match self.propose(plan).await {
+                    Outcome::Applied => {}
+                    Outcome::Refused => sleep(PAUSE).await,
+                    Outcome::Unknown => return Ok(()),
+                }
             }
             if Instant::now() >= full_pass {
                 self.driver.look_at_everything();
@@ -141,8 +185,9 @@ impl Seat<'_> {
         }
     }
 
-    /// Proposes every group, and waits for all. True when any became part of the state.
-    async fn propose(&mut self, plan: Plan) -> bool {
+    /// Proposes every group, and waits for all. Unknown when any outcome is, else applied when
+    /// any became part of the state.
+    async fn propose(&mut self, plan: Plan) -> Outcome {
         for why in &plan.why {
             tracing::debug!(?why, "decided");
         }
@@ -155,11 +200,11 @@ impl Seat<'_> {
                 (group, outcome.map(|_| ()))
             })
             .collect();
-        let mut progress = proposals.is_empty();
+        let mut came = Outcome::Refused;
         while let Some((group, outcome)) = proposals.next().await {
-            progress |= self.driver.outcome(&group, &outcome);
+            came = came.max(self.driver.outcome(&group, &outcome));
         }
-        progress
+        came
     }
 
     /// Takes the present state, and the batches that lead to it.

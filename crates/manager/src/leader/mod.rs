@@ -3,3 +3,5 @@
 pub(crate) mod driver;
 pub(crate) mod judge;
 pub(crate) mod liveness;
+#[cfg(test)]
+mod sim;
