@@ -226,3 +226,76 @@ impl Seat<'_> {
         self.driver.note(batch);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+    use std::time::Instant as Deadline;
+
+    use swarm_crypto::KeyFile;
+    use swarm_raft::{Options, Raft};
+    use swarm_types::spec::service::{ServiceMode, ServiceSpec};
+    use swarm_types::{Change, Service, ServiceId};
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::dispatcher::hub::Hub;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn group(changes: Vec<Change>) -> Group {
+        Group { request: IdSource::system().draw(), expect: Vec::new(), changes }
+    }
+
+    fn service(replicas: u64) -> Change {
+        let id: ServiceId = IdSource::system().draw();
+        let mode = ServiceMode::Replicated { replicas };
+        let mut spec = ServiceSpec { mode, ..ServiceSpec::default() };
+        spec.annotations.name = "web".to_owned();
+        Change::CreateService(Box::new(Service {
+            id,
+            meta: Default::default(),
+            spec,
+            previous: None,
+            endpoint: Default::default(),
+            update_status: None,
+            job: None,
+        }))
+    }
+
+    #[tokio::test]
+    async fn a_leader_fills_slots_and_ends_with_its_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = KeyFile::load_or_create(&dir.path().join("key")).unwrap();
+        let node = IdSource::system().draw();
+        let options = Options::new(dir.path().join("raft"), node, "127.0.0.1:1".to_owned());
+        let raft = Raft::bootstrap(options, key.sealer(), group(Vec::new())).await.unwrap();
+        let core = Arc::new(Core {
+            node,
+            raft: raft.clone(),
+            hub: Hub::new(),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            quorum_at_ms: AtomicU64::new(0),
+        });
+        let driving = tokio::spawn(run(core));
+        let mut leadership = raft.leadership();
+        let leads = leadership.wait_for(|it| matches!(it, Leadership::Leader { .. }));
+        timeout(SOON, leads).await.unwrap().unwrap();
+
+        let (_, mut watch) = raft.watch();
+        let create = group(vec![service(2)]);
+        raft.propose(Lane::Control, create, Deadline::now() + SOON).await.unwrap();
+        let filled = async {
+            while raft.snapshot().unassigned().count() < 2 {
+                watch.next().await.unwrap();
+            }
+        };
+        timeout(SOON, filled).await.unwrap();
+
+        raft.shutdown().await;
+        timeout(SOON, driving).await.unwrap().unwrap();
+    }
+}

@@ -22,7 +22,7 @@ use self::cluster::{Cluster, MEMORY, PORT};
 use super::driver::{Driver, Outcome};
 
 /// Histories that are played.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 30;
 /// Things that happen in each.
 const STEPS: usize = 250;
 /// Rounds in which a cluster without faults has to come to rest.
