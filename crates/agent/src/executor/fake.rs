@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub(crate) calls: Vec<(&'static str, TaskId)>,
     /// True while containerd does not answer.
     pub(crate) away: bool,
+    /// True while containerd refuses to wait.
+    pub(crate) no_wait: bool,
     /// True while the node has no image.
     pub(crate) no_image: bool,
     /// Tasks that end only by SIGKILL.
@@ -109,6 +111,9 @@ impl Executor for Fake {
 
     async fn wait(&self, task: &Task) -> Result<i32, ExecError> {
         self.call("wait", task.id)?;
+        if self.0.borrow().no_wait {
+            return Err(ExecError::Failed { verb: "wait for", source: "busy".into() });
+        }
         let mut world = self.0.subscribe();
         loop {
             match self.container(task.id) {

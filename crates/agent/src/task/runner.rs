@@ -161,7 +161,9 @@ impl<E: Executor> Runner<E> {
                         status.err = format!("task: non-zero exit ({code})");
                     }
                 }),
-                Err(error) => self.refused("wait for", &error).await,
+                Err(error @ ExecError::Gone) => self.refused("wait for", &error).await,
+                // Whatever else it is, the container may run: that the wait failed ends nothing.
+                Err(error) => self.again("wait for", &error).await,
             },
             Call::Stop => match self.executor.stop(self.task, self.grace_left()).await {
                 Ok(code) => self.heard(Said::Stopped, |status| self.exited(status, code)),

@@ -130,6 +130,20 @@ async fn tasks_wait_for_containerd_to_come_back() {
     assert_eq!(bench.reached(&task, TaskState::Complete).await.state, TaskState::Complete);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusal_to_wait_ends_no_task() {
+    let (mut bench, task) = (Bench::new(World { no_wait: true, ..World::default() }), plain(1));
+
+    bench.assign(&[&task]);
+    bench.fake.until(|world| world.count("wait", task.id) >= 3).await;
+
+    assert_eq!(bench.reporter.status(task.id).map(|it| it.state), Some(TaskState::Running));
+    assert_eq!(bench.fake.get(&task), Some(Container::Running));
+    bench.fake.change(|world| world.no_wait = false);
+    bench.fake.set(&task, Container::Ended(0));
+    assert_eq!(bench.reached(&task, TaskState::Complete).await.state, TaskState::Complete);
+}
+
 #[tokio::test]
 async fn containers_of_an_earlier_agent_are_adopted() {
     let (mut bench, runs, ended, early) =
