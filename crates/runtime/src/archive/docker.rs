@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::documents::{Descriptor, ImageConfig, Manifest, is_hex};
 use super::spool::{Member, Spool, document, parse};
-use super::{BadArchive, Blob, Bundle, check_config, digest, names};
+use super::{BadArchive, Blob, Bundle, IMAGES, check_config, digest, names, within};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
@@ -24,6 +24,7 @@ struct Entry {
 pub(super) fn bundles(spool: &Spool, given: Option<&str>) -> Result<Vec<Bundle>, BadArchive> {
     let member = spool.member("manifest.json")?;
     let entries: Vec<Entry> = parse("manifest.json", &spool.bytes("manifest.json", member)?)?;
+    within(entries.len(), IMAGES, "images")?;
     let unnamed = |entry: &&Entry| entry.repo_tags.as_ref().is_none_or(Vec::is_empty);
     if entries.iter().filter(unnamed).count() > 1 {
         return Err(BadArchive::Unnamed);

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 
 use super::documents::{Compression, Descriptor, ImageConfig, Index, Manifest, runs_here};
 use super::spool::{Spool, parse};
-use super::{BadArchive, Blob, Bundle, check_config, documents, names};
+use super::{BadArchive, Blob, Bundle, check_config, documents, names, within};
 
 /// Names of an image, best first.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 /// Indexes within indexes.
 const DEPTH: usize = 4;
-/// Manifests of all indexes together.
-const MANIFESTS: usize = 1024;
+/// Entries of all indexes together, each as often as it is reached.
+const ENTRIES: usize = 4096;
+/// Bytes of a manifest; it stays in memory until the image is stored.
+const MANIFEST: usize = 256 << 10;
 
 const INDEXES: [&str; 2] = [
     "application/vnd.oci.image.index.v1+json",
@@ -37,12 +39,14 @@ pub(super) fn bundles(spool: &Spool, given: Option<&str>) -> Result<Vec<Bundle>,
     if images.is_empty() {
         return Err(BadArchive::Missing("a manifest in index.json".into()));
     }
+    within(images.len(), super::IMAGES, "images")?;
     let mut bundles = Vec::new();
+    let mut entries = 0;
     for (name, descriptors) in images {
         let own: Vec<String> = name.into_iter().collect();
         let names = names(&own, given)?;
         let mut found = Vec::new();
-        collect(spool, &descriptors, DEPTH, &mut found)?;
+        collect(spool, &descriptors, DEPTH, &mut entries, &mut found)?;
         if own.is_empty() && found.len() > 1 && descriptors.len() > 1 {
             return Err(BadArchive::Unnamed);
         }
@@ -56,8 +60,11 @@ fn collect(
     spool: &Spool,
     descriptors: &[Descriptor],
     depth: usize,
+    entries: &mut usize,
     found: &mut Vec<Descriptor>,
 ) -> Result<(), BadArchive> {
+    *entries += descriptors.len();
+    within(*entries, ENTRIES, "entries in indexes")?;
     for descriptor in descriptors {
         let kind = descriptor.media_type.as_str();
         let elsewhere = descriptor
@@ -76,10 +83,7 @@ fn collect(
             let member = spool.blob(&descriptor.digest, descriptor.size)?;
             let index: Index =
                 parse(&descriptor.digest, &spool.bytes(&descriptor.digest, member)?)?;
-            collect(spool, &index.manifests, depth - 1, found)?;
-        }
-        if found.len() > MANIFESTS {
-            return Err(BadArchive::TooLarge { what: "manifests", limit: MANIFESTS as u64 });
+            collect(spool, &index.manifests, depth - 1, entries, found)?;
         }
     }
     Ok(())
@@ -97,6 +101,7 @@ fn pick(found: Vec<Descriptor>) -> Result<Descriptor, BadArchive> {
 fn bundle(spool: &Spool, names: Vec<String>, descriptor: Descriptor) -> Result<Bundle, BadArchive> {
     let digest = descriptor.digest;
     let bytes = spool.bytes(&digest, spool.blob(&digest, descriptor.size)?)?;
+    within(bytes.len(), MANIFEST, "bytes in a manifest")?;
     let manifest: Manifest = parse(&digest, &bytes)?;
     if manifest.schema_version != 2 || !CONFIGS.contains(&manifest.config.media_type.as_str()) {
         return Err(BadArchive::MediaType(manifest.config.media_type));

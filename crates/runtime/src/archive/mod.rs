@@ -10,6 +10,7 @@
 
 mod docker;
 mod documents;
+mod layer;
 mod layout;
 mod spool;
 
@@ -24,7 +25,8 @@ pub(crate) use documents::{ImageConfig, Manifest, Process};
 /// Bounds on what is accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Bytes of all members together, after decompression of the archive itself.
+    /// Bytes of all members together, after decompression of the archive itself; and again of
+    /// all gzipped layers together, after theirs.
     pub bytes: u64,
     /// Members.
     pub members: usize,
@@ -38,6 +40,9 @@ impl Default for Limits {
 
 /// Layers of one image; the kernel's overlay takes no more once a container adds its own.
 const LAYERS: usize = 125;
+
+/// Images of one archive, and names of each.
+const IMAGES: usize = 128;
 
 /// Why an archive was refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -149,6 +154,7 @@ pub(crate) async fn read(
         } else {
             return Err(BadArchive::NotImage);
         };
+        layer::check_sizes(&bundles, limits.bytes)?;
         Ok(Contents { bundles, _spool: spool })
     });
     Ok(read.await.map_err(|stopped| Error::io("read the archive")(stopped.into()))??)
@@ -161,6 +167,7 @@ fn names(own: &[String], given: Option<&str>) -> Result<Vec<String>, BadArchive>
     if names.is_empty() {
         return Err(BadArchive::Unnamed);
     }
+    within(names.len(), IMAGES, "names of an image")?;
     let full = |name: &String| {
         let bad = |why: Error| BadArchive::Name { name: name.clone(), why: why.to_string() };
         crate::full_name(name).map_err(bad)
@@ -168,14 +175,16 @@ fn names(own: &[String], given: Option<&str>) -> Result<Vec<String>, BadArchive>
     names.iter().map(full).collect()
 }
 
+fn within(count: usize, most: usize, what: &'static str) -> Result<(), BadArchive> {
+    if count > most { Err(BadArchive::TooLarge { what, limit: most as u64 }) } else { Ok(()) }
+}
+
 /// Checks what configuration and layers say of each other.
 fn check_config(config: &ImageConfig, layers: usize) -> Result<(), BadArchive> {
     if !documents::runs_here(&config.os, &config.architecture) {
         return Err(BadArchive::Platform(documents::here()));
     }
-    if layers > LAYERS {
-        return Err(BadArchive::TooLarge { what: "layers", limit: LAYERS as u64 });
-    }
+    within(layers, LAYERS, "layers")?;
     let diff_ids = &config.rootfs.diff_ids;
     if layers == 0 || diff_ids.len() != layers {
         return Err(BadArchive::Mismatch {

@@ -45,6 +45,8 @@ pub(crate) struct Member {
 pub(crate) struct Spool {
     dir: TempDir,
     members: BTreeMap<String, Member>,
+    /// Symbolic links to members, as older `docker save` wrote for a layer that is there already.
+    links: BTreeMap<String, String>,
 }
 
 impl Spool {
@@ -53,7 +55,10 @@ impl Spool {
     }
 
     pub(crate) fn member(&self, name: &str) -> Result<&Member, BadArchive> {
-        self.members.get(name).ok_or_else(|| BadArchive::Missing(name.into()))
+        // One link is followed, to a member: there is no chain and no way out of the archive.
+        let linked = || self.members.get(self.links.get(name)?);
+        let found = self.members.get(name).or_else(linked);
+        found.ok_or_else(|| BadArchive::Missing(name.into()))
     }
 
     /// The blob with this digest in an OCI layout; its content is what the digest says.
@@ -119,12 +124,16 @@ async fn pump(
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(PIECE);
-        let read = tokio::time::timeout(STALL, source.read_buf(&mut buffer)).await;
+        let read = tokio::select! {
+            // The sorter has seen enough, good or bad: nobody waits for the rest.
+            () = queue.closed() => return Ok(()),
+            read = tokio::time::timeout(STALL, source.read_buf(&mut buffer)) => read,
+        };
         let stalled = Error::TimedOut { call: "read the archive", waited: STALL };
         read.map_err(|_| stalled)?.map_err(Error::io("read the archive"))?;
         let piece = buffer.split().freeze();
         let end = piece.is_empty();
-        // The sorter hangs up when it has seen enough, good or bad; an empty piece is the end.
+        // An empty piece is the end.
         if queue.send(piece).await.is_err() || end {
             return Ok(());
         }
@@ -163,7 +172,7 @@ fn sort(pieces: Pieces, dir: TempDir, limits: Limits) -> Result<Spool, Error> {
         [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(source)),
         _ => Box::new(source),
     };
-    let mut spool = Spool { dir, members: BTreeMap::new() };
+    let mut spool = Spool { dir, members: BTreeMap::new(), links: BTreeMap::new() };
     // Room for headers and padding beside the members themselves.
     let most = limits.bytes.saturating_add(limits.members as u64 * 4096);
     let mut archive = tar::Archive::new(plain.take(most));
@@ -235,11 +244,18 @@ impl Sorter<'_> {
         let name = checked_name(&raw)?;
         match kind {
             EntryType::Directory => return Ok(()),
-            EntryType::Regular | EntryType::Continuous => {}
+            EntryType::Regular | EntryType::Continuous | EntryType::Symlink => {}
             _ => return Err(BadArchive::MemberKind(raw).into()),
         }
-        if name.is_empty() || self.spool.members.contains_key(&name) {
+        let twice = self.spool.members.contains_key(&name) || self.spool.links.contains_key(&name);
+        if name.is_empty() || twice {
             return Err(BadArchive::MemberName(raw).into());
+        }
+        if kind == EntryType::Symlink {
+            let target = text(&entry.link_name_bytes().unwrap_or_default())?;
+            let target = resolve(&name, &target).ok_or(BadArchive::MemberKind(raw))?;
+            self.spool.links.insert(name, target);
+            return Ok(());
         }
         let size = entry.header().size().map_err(not_tar)?;
         self.bytes = self.bytes.saturating_add(size);
@@ -305,71 +321,20 @@ fn checked_name(raw: &str) -> Result<String, BadArchive> {
     if bad { Err(BadArchive::MemberName(raw.into())) } else { Ok(parts.join("/")) }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    async fn spooled(archive: &[u8], limits: Limits) -> Result<Spool, Error> {
-        receive(archive, &std::env::temp_dir(), limits).await
-    }
-
-    fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut tar = tar::Builder::new(Vec::new());
-        for (name, bytes) in members {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(bytes.len() as u64);
-            tar.append_data(&mut header, name, *bytes).unwrap();
-        }
-        tar.into_inner().unwrap()
-    }
-
-    #[tokio::test]
-    async fn members_keep_their_content_under_long_names() {
-        let long = "d/".repeat(80) + "layer.tar";
-        let spool =
-            spooled(&archive(&[("a", b"one"), (&long, b"two")]), Limits::default()).await.unwrap();
-
-        assert_eq!(spool.bytes("a", spool.member("a").unwrap()).unwrap(), b"one");
-        assert_eq!(spool.bytes("b", spool.member(&long).unwrap()).unwrap(), b"two");
-    }
-
-    #[tokio::test]
-    async fn limits_hold_and_leave_nothing_behind() {
-        let archive = archive(&[("a", &[0; 600]), ("b", &[0; 600])]);
-        for limits in [Limits { bytes: 1199, members: 9 }, Limits { bytes: 9999, members: 1 }] {
-            let dir = tempfile::tempdir().unwrap();
-            let refused = receive(archive.as_slice(), dir.path(), limits).await;
-            assert!(
-                matches!(refused, Err(Error::BadArchive(BadArchive::TooLarge { .. }))),
-                "{refused:?}"
-            );
-            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        }
-        assert!(spooled(&archive, Limits { bytes: 1200, members: 2 }).await.is_ok());
-    }
-
-    #[test]
-    fn names_that_leave_the_archive_are_refused() {
-        for bad in ["/etc/passwd", "../x", "a/../../x", "a/..", "a\\b", "a\0b"] {
-            assert!(checked_name(bad).is_err(), "{bad:?}");
-        }
-        assert_eq!(checked_name("./a//b/./c").unwrap(), "a/b/c");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Cut or bent anywhere, an archive is read or refused, never a panic or a hang.
-        #[test]
-        fn damage_is_refused_or_harmless(cut in 0usize..4096, flip in 0usize..4096, bit in 0u8..8) {
-            let mut bytes = archive(&[("index.json", b"{}"), ("blobs/sha256/a", &[7; 900])]);
-            let at = flip % bytes.len();
-            bytes[at] ^= 1 << bit;
-            bytes.truncate(cut);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let read = runtime.block_on(spooled(&bytes, Limits { bytes: 1 << 20, members: 16 }));
-            prop_assert!(matches!(read, Ok(_) | Err(Error::BadArchive(_))), "{read:?}");
+/// Where a link leads within the archive; `None` when it leads out of it.
+fn resolve(link: &str, target: &str) -> Option<String> {
+    let mut parts: Vec<&str> = link.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            ".." => drop(parts.pop()?),
+            "" | "." => {}
+            part => parts.push(part),
         }
     }
+    let leads = !target.starts_with('/') && !parts.is_empty();
+    leads.then(|| parts.join("/"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,10 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use swarm_runtime::{BadArchive, Error};
+use swarm_runtime::{BadArchive, Error, Limits, Options, Runtime};
 use testbed::{Config, Format, Layers, busybox, busybox_archive};
 
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 type Members = BTreeMap<String, Vec<u8>>;
 
@@ -218,6 +218,101 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
             }),
         ),
     ]
+}
+
+/// A layout whose one entry leads through nested indexes; each lists the next very often.
+fn nested(width: usize) -> Vec<u8> {
+    let mut members = small(Format::Oci);
+    let mut manifests = json!([]);
+    for _ in 0..4 {
+        let index = serde_json::to_vec(&json!({ "manifests": manifests })).unwrap();
+        let digest: String = Sha256::digest(&index).iter().map(|b| format!("{b:02x}")).collect();
+        let entry = json!({
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "digest": format!("sha256:{digest}"),
+            "size": index.len(),
+        });
+        members.insert(format!("blobs/sha256/{digest}"), index);
+        manifests = vec![entry; width].into();
+    }
+    edit(&mut members, "index.json", |index| index["manifests"] = manifests);
+    archive(&members)
+}
+
+/// The same image under so many names.
+fn many_images(format: Format, count: usize) -> Vec<u8> {
+    match format {
+        Format::Oci => edited(format, "index.json", |index| {
+            let one = index["manifests"][0].clone();
+            let named = |n: usize| {
+                let mut one = one.clone();
+                one["annotations"] = json!({ "io.containerd.image.name": format!("i:{n}") });
+                one
+            };
+            index["manifests"] = (0..count).map(named).collect();
+        }),
+        Format::DockerArchive => edited(format, "manifest.json", |manifest| {
+            *manifest = vec![manifest[0].clone(); count].into();
+        }),
+    }
+}
+
+#[tokio::test]
+async fn small_archives_that_grow_are_refused() {
+    let world = World::empty().await;
+    let before = world.holdings();
+    let bomb = gzip(&vec![0; 8 << 20]);
+    let mut members = small(Format::DockerArchive);
+    let largest = members.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap().0.clone();
+    members.insert(largest, bomb);
+    let bomb = archive(&members);
+    let options =
+        Options { limits: Limits { bytes: 6 << 20, members: 64 }, ..world.options.clone() };
+    let strict = Runtime::connect(options).await.unwrap();
+    assert!(bomb.len() < 6 << 20);
+
+    for (what, bytes, runtime) in [
+        ("gzip bomb", bomb, &strict),
+        ("nested indexes", nested(1000), &world.runtime),
+        ("images", many_images(Format::Oci, 1000), &world.runtime),
+        ("docker: images", many_images(Format::DockerArchive, 1000), &world.runtime),
+    ] {
+        let refused =
+            tokio::time::timeout(PATIENCE, runtime.load(bytes.as_slice(), Some("many:1"))).await;
+
+        let refused = refused.unwrap_or_else(|_| panic!("{what}: takes too long"));
+        let large = matches!(refused, Err(Error::BadArchive(BadArchive::TooLarge { .. })));
+        assert!(large, "{what}: {refused:?}");
+        assert_eq!(world.holdings(), before, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn layers_of_older_docker_that_are_links_load() {
+    let world = World::empty().await;
+    let mut members = small(Format::DockerArchive);
+    let mut layers = Vec::new();
+    edit(&mut members, "manifest.json", |manifest| {
+        for (n, layer) in manifest[0]["Layers"].as_array_mut().unwrap().iter_mut().enumerate() {
+            let link = format!("{n:064x}/layer.tar");
+            layers.push((link.clone(), format!("../{}", layer.as_str().unwrap())));
+            *layer = link.into();
+        }
+    });
+    let mut tar = tar_of(&members);
+    for (link, target) in &layers {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        tar.append_link(&mut header, link, target).unwrap();
+    }
+
+    let images = world.load(&tar.into_inner().unwrap()).await.unwrap();
+
+    assert_eq!(images[0].name, "docker.io/library/busybox:test");
+    world.shell("linked", "exit 4").await;
+    world.runtime.start("linked").await.unwrap();
+    assert_eq!(world.runtime.wait("linked").await.unwrap().code, 4);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ pub(crate) struct World {
     // Dropped in this order: the daemon before its directory.
     pub(crate) containerd: Containerd,
     pub(crate) runtime: Runtime,
+    pub(crate) options: Options,
     pub(crate) dir: TempDir,
 }
 
@@ -35,8 +36,8 @@ impl World {
             spool_dir: dir.path().join("spool"),
             ..Options::default()
         };
-        let runtime = Runtime::connect(options).await.unwrap();
-        Self { containerd, runtime, dir }
+        let runtime = Runtime::connect(options.clone()).await.unwrap();
+        Self { containerd, runtime, options, dir }
     }
 
     /// With `busybox:test`.
