@@ -144,6 +144,8 @@ fn process(
         .capabilities(capabilities(identity)?)
         .no_new_privileges(config.privileges == Privileges::NoNew)
         .rlimits(Vec::new())
+        // Else it inherits containerd's, which the kernel kills last.
+        .oom_score_adj(0)
         .build()
 }
 
@@ -209,13 +211,25 @@ fn resources(limits: Resources) -> Result<LinuxResources, OciSpecError> {
         resources = resources.cpu(cpu);
     }
     if limits.memory_bytes > 0 {
-        let memory = LinuxMemoryBuilder::default().limit(signed(limits.memory_bytes)).build()?;
-        resources = resources.memory(memory);
+        let mut memory = LinuxMemoryBuilder::default().limit(signed(limits.memory_bytes));
+        // As Docker: as much swap as memory, and not the host's whole.
+        if counts_swap() {
+            memory = memory.swap(signed(limits.memory_bytes.saturating_mul(2)));
+        }
+        resources = resources.memory(memory.build()?);
     }
     if limits.pids > 0 {
         resources = resources.pids(LinuxPidsBuilder::default().limit(signed(limits.pids)).build()?);
     }
     resources.build()
+}
+
+/// Whether the kernel bounds swap; runc refuses a bound it cannot set.
+fn counts_swap() -> bool {
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let unified = Path::new("/sys/fs/cgroup").join(own).join("memory.swap.max");
+    unified.exists() || Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
 }
 
 fn mounts(network: Network) -> Result<Vec<Mount>, OciSpecError> {
@@ -300,6 +314,7 @@ mod tests {
         assert_eq!(held(&user, "bounding"), 14);
         assert_eq!(root["linux"]["cgroupsPath"], "/swarm/x");
         assert_eq!(root["process"]["cwd"], "/srv");
+        assert_eq!(root["process"]["oomScoreAdj"], 0);
         assert_eq!(root["process"]["noNewPrivileges"], false);
     }
 }

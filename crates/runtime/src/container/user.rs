@@ -21,6 +21,7 @@ const MOST: u64 = 1 << 20;
 pub(super) struct Identity {
     pub(super) uid: u32,
     pub(super) gid: u32,
+    /// The primary one among them: a process that drops it must not gain by that.
     pub(super) groups: Vec<u32>,
 }
 
@@ -46,14 +47,15 @@ fn identity(wanted: &str, passwd: &str, group: &str) -> Result<Identity, Error> 
         let found = lines(group).find(|line| named(line, wanted_group));
         let gid = found.and_then(|line| field(&line, 2)).or_else(|| wanted_group.parse().ok());
         let gid = gid.ok_or_else(|| bad("group", wanted_group))?;
-        return Ok(Identity { uid, gid, groups: Vec::new() });
+        return Ok(Identity { uid, gid, groups: vec![gid] });
     }
     let gid = found.as_ref().and_then(|line| field(line, 3)).unwrap_or(0);
     let name = found.as_ref().and_then(|line| line.first().copied()).unwrap_or(user);
     let member = |line: &Vec<&str>| {
         line.get(3).is_some_and(|members| members.split(',').any(|member| member == name))
     };
-    let groups = lines(group).filter(member).filter_map(|line| field(&line, 2)).collect();
+    let others = lines(group).filter(member).filter_map(|line| field(&line, 2));
+    let groups = std::iter::once(gid).chain(others.filter(|other| *other != gid)).collect();
     Ok(Identity { uid, gid, groups })
 }
 
@@ -112,12 +114,12 @@ mod tests {
 
     #[test]
     fn users_are_found_as_docker_finds_them() {
-        assert_eq!(found(""), Some((0, 0, vec![])));
-        assert_eq!(found("web"), Some((33, 34, vec![40, 41])));
-        assert_eq!(found("33"), Some((33, 34, vec![40, 41])));
-        assert_eq!(found("web:ssl"), Some((33, 41, vec![])));
-        assert_eq!(found("1000"), Some((1000, 0, vec![])));
-        assert_eq!(found("1000:1001"), Some((1000, 1001, vec![])));
+        assert_eq!(found(""), Some((0, 0, vec![0])));
+        assert_eq!(found("web"), Some((33, 34, vec![34, 40, 41])));
+        assert_eq!(found("33"), Some((33, 34, vec![34, 40, 41])));
+        assert_eq!(found("web:ssl"), Some((33, 41, vec![41])));
+        assert_eq!(found("1000"), Some((1000, 0, vec![0])));
+        assert_eq!(found("1000:1001"), Some((1000, 1001, vec![1001])));
         assert_eq!(found("nobody"), None);
         assert_eq!(found("web:nogroup"), None);
         assert_eq!(found("-1"), None);
