@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
+use tokio::sync::Semaphore;
 
 use crate::archive::Limits;
 use crate::error::Tolerate;
@@ -53,6 +54,8 @@ impl Default for Options {
 pub struct Runtime {
     pub(crate) link: Link,
     pub(crate) options: Arc<Options>,
+    /// A permit per container that is being started.
+    pub(crate) starts: Arc<Semaphore>,
     version: Arc<str>,
 }
 
@@ -68,7 +71,8 @@ impl Runtime {
         let namespace = Namespace { name: options.namespace.clone(), ..Namespace::default() };
         let request = CreateNamespaceRequest { namespace: Some(namespace) };
         rpc("create namespace", QUICK, link.namespaces().create(request)).await.or_present()?;
-        Ok(Self { link, options: Arc::new(options), version: version.into() })
+        let starts = Arc::new(Semaphore::new(starts_at_once()));
+        Ok(Self { link, options: Arc::new(options), starts, version: version.into() })
     }
 
     /// containerd's version when this handle was made.
@@ -82,4 +86,9 @@ impl Runtime {
     pub fn events(&self) -> Events {
         Events::watch(self.link.clone(), &self.options.namespace)
     }
+}
+
+/// Each start is work for a processor; thousands at once would all miss their deadlines.
+fn starts_at_once() -> usize {
+    2 * std::thread::available_parallelism().map_or(4, usize::from).max(4)
 }

@@ -44,7 +44,13 @@ impl Runtime {
     pub(super) async fn process(&self, id: &str) -> Result<Option<Process>, Error> {
         let request = GetRequest { container_id: id.into(), exec_id: String::new() };
         let found = rpc("get task", QUICK, self.link.tasks().get(request)).await;
-        Ok(found.or_absent()?.and_then(|found| found.process))
+        match found.or_absent()?.and_then(|found| found.process) {
+            // The shim did not answer containerd in time: nothing is known of the process.
+            Some(process) if process.status() == TaskStatus::Unknown => {
+                Err(Error::Unavailable { call: "get task" })
+            }
+            process => Ok(process),
+        }
     }
 }
 
@@ -62,13 +68,16 @@ pub(super) fn kept(record: &Container) -> Kept {
 }
 
 pub(super) fn status(task: Option<&Process>, record: &Container) -> Status {
+    let started = record.labels.contains_key(STARTED);
     match task {
         Some(task) => match task.status() {
             TaskStatus::Created => Status::Created,
+            // A shim that does not answer; what was never started does not run, though.
+            TaskStatus::Unknown if !started => Status::Created,
             TaskStatus::Stopped => Status::Stopped(exit(task.exit_status, task.exited_at)),
             _ => Status::Running { pid: task.pid },
         },
-        None if record.labels.contains_key(STARTED) => Status::Lost,
+        None if started => Status::Lost,
         None => Status::Created,
     }
 }

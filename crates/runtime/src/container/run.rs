@@ -32,6 +32,8 @@ impl Runtime {
             }
             Status::Created => {}
         }
+        // Never closed. Each of those before is bounded in time, so this wait is.
+        let _permit = self.starts.acquire().await;
         if task.is_none() {
             self.create_task(id).await?;
         }

@@ -1,6 +1,8 @@
 //! Exits as events, and what a restart of containerd does.
 
-use swarm_runtime::{ContainerEvent, Events, Status};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use swarm_runtime::{ContainerEvent, Error, Events, Status};
 use tokio::time::timeout;
 
 use crate::world::{PATIENCE, World};
@@ -40,6 +42,43 @@ async fn a_restart_of_containerd_is_told_and_ends_no_container() {
     assert_eq!(exit.code, 9);
     let told = ContainerEvent::Exited { id: "lives".into(), code: 9, at: exit.at };
     assert_eq!(next(&mut events).await, told);
+}
+
+/// As `systemctl restart containerd` does it: nobody may take the interrupted wait for an end.
+#[tokio::test]
+async fn a_wait_outlives_an_orderly_stop_of_containerd() {
+    let mut world = World::with_busybox().await;
+    world.shell("lives", "exec sleep 600").await;
+    let pid = world.runtime.start("lives").await.unwrap();
+    let runtime = world.runtime.clone();
+    let wait = tokio::spawn(async move { runtime.wait("lives").await });
+    assert_eq!(world.status("lives").await, Some(Status::Running { pid }));
+
+    let daemon = Pid::from_raw(i32::try_from(world.containerd.pid()).unwrap());
+    kill(daemon, Signal::SIGTERM).unwrap();
+    let waited = timeout(PATIENCE, wait).await.expect("the wait hangs").unwrap();
+    world.containerd.restart();
+
+    assert!(matches!(waited, Err(Error::Unavailable { .. })), "{waited:?}");
+    assert_eq!(world.status("lives").await, Some(Status::Running { pid }));
+}
+
+/// containerd then says that the state is unknown; that is no process with the number 0.
+#[tokio::test]
+async fn a_shim_that_does_not_answer_is_not_taken_for_a_start() {
+    let world = World::with_busybox().await;
+    world.shell("stuck", "exec sleep 600").await;
+    let pid = world.runtime.start("stuck").await.unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let parent = stat.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap();
+    let shim = Pid::from_raw(parent.parse().unwrap());
+
+    kill(shim, Signal::SIGSTOP).unwrap();
+    let started = world.runtime.start("stuck").await;
+    kill(shim, Signal::SIGCONT).unwrap();
+
+    assert!(matches!(started, Err(Error::Unavailable { .. })), "{started:?}");
+    assert_eq!(world.runtime.start("stuck").await.unwrap(), pid);
 }
 
 #[tokio::test]
