@@ -6,6 +6,8 @@ use swarm_runtime::{ContainerConfig, Error, Privileges, Resources, Signal, Statu
 
 use testbed::{Format, Layers, busybox_archive};
 
+use tokio::time::timeout;
+
 use crate::world::{PATIENCE, World, shell};
 
 #[tokio::test]
@@ -99,6 +101,36 @@ async fn everything_may_be_asked_again() {
     assert_eq!(world.runtime.stop("twice", None, PATIENCE).await.unwrap(), None);
     world.runtime.kill("twice", Signal::KILL).await.unwrap();
     world.runtime.remove("twice").await.unwrap();
+}
+
+/// Orders change at any time: a start given up anywhere, and then a removal, leave nothing.
+#[tokio::test]
+async fn a_start_given_up_half_way_leaves_nothing_behind() {
+    let world = World::with_busybox().await;
+    let before = world.holdings();
+    for late in (0..160).step_by(8) {
+        let id = format!("given-up-{late}");
+        let begun = async {
+            world.shell(&id, "exec sleep 600").await;
+            world.runtime.start(&id).await.map(drop)
+        };
+        let _ = timeout(Duration::from_millis(late), begun).await;
+
+        world.runtime.remove(&id).await.unwrap();
+    }
+
+    let deadline = Instant::now() + PATIENCE;
+    while (world.holdings() != before || !cgroups(&world).is_empty()) && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.holdings(), before);
+    assert_eq!(cgroups(&world), Vec::<std::path::PathBuf>::new());
+    assert_eq!(std::fs::read_dir(world.containerd.runc_root().join("swarm")).unwrap().count(), 0);
+}
+
+fn cgroups(world: &World) -> Vec<std::path::PathBuf> {
+    let begun = (0..160).step_by(8).map(|late| format!("given-up-{late}"));
+    begun.flat_map(|id| world.containerd.cgroups(&id)).collect()
 }
 
 #[tokio::test]
