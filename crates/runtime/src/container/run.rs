@@ -34,7 +34,9 @@ impl Runtime {
         }
         // Never closed. Each of those before is bounded in time, so this wait is.
         let _permit = self.starts.acquire().await;
-        if task.is_none() {
+        // One that is there and has no process was cut off with containerd: it goes first.
+        if task.is_none() && !self.create_task(id).await? && self.process(id).await?.is_none() {
+            self.delete_task(id).await?;
             self.create_task(id).await?;
         }
         self.mark_started(record).await?;
@@ -129,7 +131,8 @@ impl Runtime {
         rpc("kill", QUICK, self.link.tasks().kill(request)).await.or_absent()
     }
 
-    async fn create_task(&self, id: &str) -> Result<(), Error> {
+    /// False when there is a task already.
+    async fn create_task(&self, id: &str) -> Result<bool, Error> {
         let rootfs = self.mounts(id).await?.ok_or_else(|| Error::NotFound { id: id.into() })?;
         let output =
             self.log_path(id).map_or_else(String::new, |path| format!("file://{}", path.display()));
@@ -142,7 +145,8 @@ impl Runtime {
             ..CreateTaskRequest::default()
         };
         let created = rpc("create task", PROCESS, self.link.tasks().create(request)).await;
-        created.or_present().map_err(|refused| not_started(id, refused)).map(drop)
+        let created = created.or_present().map_err(|refused| not_started(id, refused))?;
+        Ok(created.is_some())
     }
 
     async fn mark_started(&self, record: Container) -> Result<(), Error> {

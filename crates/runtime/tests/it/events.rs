@@ -1,9 +1,11 @@
 //! Exits as events, and what a restart of containerd does.
 
+use std::time::Duration;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use swarm_runtime::{ContainerEvent, Error, Events, Status};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::world::{PATIENCE, World};
 
@@ -42,6 +44,60 @@ async fn a_restart_of_containerd_is_told_and_ends_no_container() {
     assert_eq!(exit.code, 9);
     let told = ContainerEvent::Exited { id: "lives".into(), code: 9, at: exit.at };
     assert_eq!(next(&mut events).await, told);
+}
+
+/// Killed anywhere in a start, containerd comes back to a container that runs or never will.
+#[tokio::test]
+async fn a_start_that_containerd_did_not_survive_is_carried_on() {
+    let mut world = World::with_busybox().await;
+    let before = world.holdings();
+    for late in (0..100).step_by(10) {
+        let id = format!("cut-{late}");
+        world.shell(&id, "exec sleep 600").await;
+        let (runtime, name) = (world.runtime.clone(), id.clone());
+        let cut = tokio::spawn(async move { runtime.start(&name).await });
+        sleep(Duration::from_millis(late)).await;
+
+        world.containerd.restart();
+        let _ = timeout(PATIENCE, cut).await.expect("the start hangs").unwrap();
+        world.containers().await;
+        if late % 20 == 10 {
+            world.runtime.remove(&id).await.unwrap();
+            left_nothing(&world, &before).await;
+            continue;
+        }
+        let again = world.runtime.start(&id).await;
+
+        let status = world.status(&id).await;
+        match again {
+            Ok(pid) => assert_eq!(status, Some(Status::Running { pid }), "{late}"),
+            Err(Error::AlreadyRan { .. }) => {
+                let ended = matches!(status, Some(Status::Stopped(_) | Status::Lost));
+                assert!(ended, "{late}: {status:?}");
+            }
+            Err(other) => panic!("{late}: {other:?}, {status:?}"),
+        }
+        world.runtime.remove(&id).await.unwrap();
+        assert!(world.containerd.cgroups(&id).is_empty(), "{late}");
+        left_nothing(&world, &before).await;
+    }
+}
+
+async fn left_nothing(world: &World, before: &[String]) {
+    let deadline = Instant::now() + PATIENCE;
+    while shims(world) > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(shims(world), 0);
+    assert_eq!(world.holdings(), before);
+}
+
+fn shims(world: &World) -> usize {
+    let socket = world.containerd.socket();
+    let socket = socket.to_str().unwrap();
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|it| std::fs::read_to_string(it.path().join("cmdline")).ok());
+    lines.filter(|line| line.contains("containerd-shim") && line.contains(socket)).count()
 }
 
 /// As `systemctl restart containerd` does it: nobody may take the interrupted wait for an end.

@@ -108,7 +108,7 @@ async fn everything_may_be_asked_again() {
 async fn a_start_given_up_half_way_leaves_nothing_behind() {
     let world = World::with_busybox().await;
     let before = world.holdings();
-    for late in (0..160).step_by(8) {
+    for late in (0..160).step_by(16) {
         let id = format!("given-up-{late}");
         let begun = async {
             world.shell(&id, "exec sleep 600").await;
@@ -129,7 +129,7 @@ async fn a_start_given_up_half_way_leaves_nothing_behind() {
 }
 
 fn cgroups(world: &World) -> Vec<std::path::PathBuf> {
-    let begun = (0..160).step_by(8).map(|late| format!("given-up-{late}"));
+    let begun = (0..160).step_by(16).map(|late| format!("given-up-{late}"));
     begun.flat_map(|id| world.containerd.cgroups(&id)).collect()
 }
 
