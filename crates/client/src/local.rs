@@ -1,7 +1,6 @@
 //! The node behind the socket: founding a cluster, and what the node knows of itself.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use swarm_proto::v1::node_local_client::NodeLocalClient;
 use swarm_proto::{DecodeError, field, v1};
@@ -79,14 +78,15 @@ impl Client {
         NodeLocalClient::new(self.channel.clone())
     }
 
-    /// Founds a cluster of one. Others are told `advertise`, or the daemon's listen address.
+    /// Founds a cluster of one. Others are told `advertise`: an IP address or a network
+    /// interface, with or without a port. The daemon chooses when it is empty.
     ///
     /// # Errors
     ///
     /// [`ClientError::Refused`] when the node is part of a cluster.
-    pub async fn init(&self, advertise: Option<SocketAddr>) -> Result<Founded, ClientError> {
+    pub async fn init(&self, advertise: &str) -> Result<Founded, ClientError> {
         let request = v1::InitRequest {
-            advertise_addr: advertise.map(|address| address.to_string()).unwrap_or_default(),
+            advertise_addr: advertise.to_owned(),
             availability: v1::Availability::Active.into(),
             ..v1::InitRequest::default()
         };

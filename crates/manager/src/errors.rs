@@ -27,18 +27,23 @@ pub(crate) fn not_proposed(error: &ProposeError) -> Status {
     match error {
         ProposeError::Refused(refusal) => refused(refusal),
         ProposeError::Busy { retry_after } => busy(text, *retry_after),
-        ProposeError::Unknown { .. } => Status::deadline_exceeded(format!(
-            "{text}; the change may still happen: repeat it with the same request id"
-        )),
+        // A store that stopped may have written it first.
+        ProposeError::Unknown { .. } | ProposeError::Stopped(_) => Status::deadline_exceeded(
+            format!("{text}; the change may still happen: look whether it did before you repeat it, or repeat it with the same request id"),
+        ),
         ProposeError::TooLarge { .. } => Status::invalid_argument(text),
-        ProposeError::NotLeader { .. } | ProposeError::Stopped(_) => Status::unavailable(text),
+        ProposeError::NotLeader { .. } => {
+            Status::unavailable(format!("{text}; nothing was changed: try again, or ask the leader"))
+        }
     }
 }
 
 pub(crate) fn not_read(error: &ReadError) -> Status {
     match error {
         ReadError::Busy { retry_after } => busy(error.to_string(), *retry_after),
-        _ => Status::unavailable(format!("{error}; add --stale to read what this manager has")),
+        _ => Status::unavailable(format!(
+            "{error}; try again, or read what this manager has with --stale"
+        )),
     }
 }
 
@@ -47,4 +52,44 @@ fn busy(text: String, retry_after: Duration) -> Status {
     let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
     status.metadata_mut().insert(RETRY_AFTER, millis.into());
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_raft::StopReason;
+    use swarm_types::IdSource;
+
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_its_code() {
+        let ids = &mut IdSource::seeded(1);
+        let second = Duration::from_secs(1);
+        let stale = Refusal::Stale {
+            object: swarm_types::ObjectId::Service(ids.draw()),
+            expected: 1,
+            found: 2,
+        };
+        let taken = Refusal::NameTaken { kind: "service".to_owned(), name: "web".to_owned() };
+        for (error, code) in [
+            (ProposeError::NotLeader { leader: None }, Code::Unavailable),
+            (ProposeError::Busy { retry_after: second }, Code::ResourceExhausted),
+            (ProposeError::TooLarge { size: 2, limit: 1 }, Code::InvalidArgument),
+            (ProposeError::Unknown { waited: second }, Code::DeadlineExceeded),
+            (ProposeError::Stopped(StopReason::ShutDown), Code::DeadlineExceeded),
+            (ProposeError::Refused(stale), Code::FailedPrecondition),
+            (ProposeError::Refused(taken), Code::AlreadyExists),
+            (ProposeError::Refused(Refusal::Invalid(String::new())), Code::InvalidArgument),
+        ] {
+            assert_eq!(not_proposed(&error).code(), code, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_busy_manager_says_when_to_ask_again() {
+        let status = not_read(&ReadError::Busy { retry_after: Duration::from_millis(50) });
+
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(status.metadata().get(RETRY_AFTER).unwrap(), "50");
+    }
 }

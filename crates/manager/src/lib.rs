@@ -47,7 +47,9 @@ const MAX_REQUEST: usize = 16 << 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long the answer may take.
 const KEEP_ALIVE_DEADLINE: Duration = Duration::from_secs(5);
-/// How long streams and requests may take to end when the manager stops.
+/// How long requests may take to end when the manager stops.
+const DRAIN: Duration = Duration::from_secs(3);
+/// How long everything may take to end when the manager stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(8);
 
 /// What a manager runs with.
@@ -197,9 +199,16 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
         .http2_keepalive_timeout(Some(KEEP_ALIVE_DEADLINE))
         .add_service(control_server(&core, Access::Certificate))
         .add_service(dispatcher.max_decoding_message_size(MAX_REQUEST))
-        .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        tracing::error!(%error, "the managers' port is closed");
+        .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+    let drained = async {
+        stopping.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            tracing::error!(%error, "the managers' port is closed");
+        },
+        // Whoever does not read its answers must not hold the manager.
+        () = drained => {}
     }
 }

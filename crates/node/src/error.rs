@@ -53,14 +53,15 @@ pub enum NodeError {
     /// The node is part of a cluster already.
     #[error("this node is already part of a swarm")]
     Member,
-    /// The address others are told is not one they can reach.
-    #[error(
-        "could not choose an IP address to advertise: {address} is no address others can reach; pass --advertise-addr"
-    )]
+    /// There is no one address that others can be told.
+    #[error("could not choose an IP address to advertise: {why}; pass one with --advertise-addr")]
     NoAddress {
-        /// The address.
-        address: std::net::SocketAddr,
+        /// Why not.
+        why: String,
     },
+    /// The node is being stopped.
+    #[error("the node is stopping; start it again, `swarm info` then says what it is part of")]
+    Stopping,
     /// The node's certificate or its root cannot be made or used.
     #[error("certificates of the node: {0}")]
     Certificates(String),
@@ -71,7 +72,9 @@ pub enum NodeError {
     #[error(transparent)]
     Stopped(#[from] StopReason),
     /// The node was not heard by its own cluster in time.
-    #[error("the node was not ready within {waited_s} s: {state}")]
+    #[error(
+        "the cluster is founded, but its node was not ready within {waited_s} s: {state}; it goes on trying, `swarm node ls` shows when it is"
+    )]
     NotReady {
         /// Seconds waited.
         waited_s: u64,

@@ -5,6 +5,7 @@
 //! and stops what a member runs: manager and agent. [`socket`] serves the node's own socket all
 //! the while. Containers are not the node's to stop: they outlive it.
 
+mod advertise;
 mod error;
 mod found;
 mod images;

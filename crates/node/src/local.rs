@@ -1,6 +1,5 @@
 //! `NodeLocal`: founding a cluster, and what the node knows of itself. Always answers `Info`.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +31,13 @@ impl NodeLocal for Local {
                 "not supported yet: ListenAddr; pass --listen-addr to `swarm daemon`",
             ));
         }
-        let advertise = advertised(&request.advertise_addr)?;
         let availability = availability(request.availability())?;
-        let founded =
-            self.0.found(advertise, availability).await.map_err(|error| refused(&error))?;
+        let founded = self.0.found(request.advertise_addr, availability).await;
+        let outcome = founded.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
+        tracing::info!(
+            target: "swarm::audit", caller = "local socket", call = "Init", outcome, "change"
+        );
+        let founded = founded.map_err(|error| refused(&error))?;
         let answer = self.founded(founded).await?;
         Ok(Response::new(answer))
     }
@@ -99,16 +101,6 @@ impl Local {
     }
 }
 
-fn advertised(text: &str) -> Result<Option<SocketAddr>, Status> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let address = text.parse().map_err(|_| {
-        Status::invalid_argument(format!("{text:?} is not an address: expected IP:PORT"))
-    })?;
-    Ok(Some(address))
-}
-
 fn availability(value: v1::Availability) -> Result<Availability, Status> {
     match value {
         v1::Availability::Active => Ok(Availability::Active),
@@ -125,7 +117,7 @@ fn refused(error: &NodeError) -> Status {
             Status::failed_precondition(format!("{text}; `swarm info` says which"))
         }
         NodeError::NoAddress { .. } => Status::invalid_argument(text),
-        NodeError::Listen { .. } | NodeError::NotReady { .. } => Status::unavailable(text),
+        NodeError::Listen { .. } | NodeError::NotReady { .. } | NodeError::Stopping => Status::unavailable(text),
         _ => Status::internal(text),
     }
 }

@@ -1,5 +1,6 @@
 //! What a node runs while it is part of a cluster.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use swarm_crypto::KeyFile;
 use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
 use swarm_crypto::tls::Credentials;
 use swarm_manager::Manager;
-use swarm_raft::Raft;
+use swarm_raft::{OpenError, Raft};
 use swarm_types::object::node::{NodeState, TlsInfo};
 use swarm_types::spec::node::Availability;
 use swarm_types::{IdSource, Timestamp};
@@ -19,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::found::{Founding, found};
 use crate::membership::Membership;
-use crate::{Inner, NodeError};
+use crate::{Inner, NodeError, advertise};
 
 /// How long a founded node may take until its own cluster hears it.
 const READY_DEADLINE: Duration = Duration::from_secs(20);
@@ -68,29 +69,61 @@ impl Inner {
     /// Founds a cluster of one and returns once its node is READY in it.
     pub(crate) async fn found(
         self: &Arc<Self>,
-        advertise: Option<SocketAddr>,
+        advertise: String,
+        availability: Availability,
+    ) -> Result<Membership, NodeError> {
+        let inner = self.clone();
+        // A task of its own: a caller who hangs up must not leave half a founding behind.
+        let founded =
+            self.tracker.spawn(async move { inner.found_whole(&advertise, availability).await });
+        founded.await.unwrap_or(Err(NodeError::Stopping))
+    }
+
+    async fn found_whole(
+        self: &Arc<Self>,
+        advertise: &str,
         availability: Availability,
     ) -> Result<Membership, NodeError> {
         let mut member = self.member.lock().await;
         if member.is_some() {
             return Err(NodeError::Member);
         }
-        let advertise = advertise.unwrap_or(self.options.listen_addr);
-        if advertise.ip().is_unspecified() {
-            return Err(NodeError::NoAddress { address: advertise });
+        if self.stopping.is_cancelled() {
+            return Err(NodeError::Stopping);
         }
         // Opened first: a port that is taken is the likeliest failure, and leaves nothing behind.
         let listener = self.listen().await?;
+        let listened = listener.local_addr().map_err(self.not_listening())?;
+        let advertise = advertise::choose(advertise, listened, &advertise::interfaces())?;
         let founding = found(advertise, availability, &mut IdSource::system(), Timestamp::now())?;
         let membership = Membership { node: founding.node, cluster: founding.cluster, advertise };
+        self.make_room()?;
+        membership.announce(&self.options.state_dir)?;
         let raft = self.bootstrap(&membership, &founding).await?;
-        membership.save(&self.options.state_dir)?;
+        if let Err(error) = Membership::confirm(&self.options.state_dir) {
+            raft.shutdown().await;
+            return Err(error);
+        }
         let started =
             self.start(membership, raft, &founding.certificate, &founding.root_pem, listener)?;
         let started = member.insert(started);
-        started.ready().await?;
+        tokio::select! {
+            ready = started.ready() => ready?,
+            () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+        }
         tracing::info!(node = %membership.node, cluster = %membership.cluster, "cluster founded");
         Ok(membership)
+    }
+
+    /// Removes the store of a founding that was interrupted; any other is left alone.
+    fn make_room(&self) -> Result<(), NodeError> {
+        let dir = self.options.state_dir.join(RAFT_DIR);
+        let holds_something = fs::read_dir(&dir).is_ok_and(|mut files| files.next().is_some());
+        match (holds_something, Membership::is_announced(&self.options.state_dir)) {
+            (false, _) => Ok(()),
+            (true, true) => fs::remove_dir_all(&dir).map_err(NodeError::io("remove", &dir)),
+            (true, false) => Err(OpenError::Exists { dir }.into()),
+        }
     }
 
     /// Starts what the node was part of before it was stopped.
@@ -117,10 +150,15 @@ impl Inner {
 
     async fn listen(&self) -> Result<TcpListener, NodeError> {
         let address = self.options.listen_addr;
-        TcpListener::bind(address).await.map_err(|source| NodeError::Listen { address, source })
+        TcpListener::bind(address).await.map_err(self.not_listening())
     }
 
-    /// Brings the store into being; what an interrupted founding left behind is replaced.
+    fn not_listening(&self) -> impl FnOnce(std::io::Error) -> NodeError + use<> {
+        let address = self.options.listen_addr;
+        move |source| NodeError::Listen { address, source }
+    }
+
+    /// Brings certificates and store into being.
     async fn bootstrap(
         &self,
         membership: &Membership,
@@ -141,7 +179,7 @@ impl Inner {
     }
 
     fn raft_options(&self, membership: &Membership) -> swarm_raft::Options {
-        let dir = self.options.state_dir.join(Path::new(RAFT_DIR));
+        let dir = self.options.state_dir.join(RAFT_DIR);
         swarm_raft::Options::new(dir, membership.node, membership.advertise.to_string())
     }
 

@@ -1,7 +1,8 @@
 //! Which cluster the node is part of, on disk: `node.toml` in the state directory.
 //!
-//! Written last when the node becomes part of a cluster, so a node without it has no duties yet,
-//! whatever else an interrupted start left behind.
+//! Becoming part of a cluster begins with `founding.toml` and ends with renaming it. A node
+//! without `node.toml` has no duties yet; what lies beside a `founding.toml` was never
+//! acknowledged to anybody and may be replaced. A store with neither is not ours to judge.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,6 +17,8 @@ use crate::NodeError;
 /// Newest format of the file this version reads and writes.
 const FORMAT: u32 = 1;
 const FILE: &str = "node.toml";
+/// The file while the node is on its way into the cluster.
+const ANNOUNCED: &str = "founding.toml";
 
 /// Which cluster the node is part of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,9 +50,10 @@ impl Membership {
         parse(&text).map(Some).map_err(|why| NodeError::Damaged { file, dir: dir.to_owned(), why })
     }
 
-    /// Writes it so that it is there whole or not at all, also after power loss.
-    pub(crate) fn save(&self, dir: &Path) -> Result<(), NodeError> {
-        let (file, fresh) = (dir.join(FILE), dir.join("node.toml.new"));
+    /// Says that the node is about to become part of the cluster. Durable when it returns: from
+    /// here to [`Self::confirm`] nothing is promised to anybody.
+    pub(crate) fn announce(&self, dir: &Path) -> Result<(), NodeError> {
+        let (file, fresh) = (dir.join(ANNOUNCED), dir.join("node.toml.new"));
         let stored = Stored {
             format: FORMAT,
             node: self.node.to_string(),
@@ -66,6 +70,19 @@ impl Membership {
             File::open(dir)?.sync_all()
         };
         write().map_err(NodeError::io("write", &file))
+    }
+
+    /// Whether an announced membership was never confirmed.
+    pub(crate) fn is_announced(dir: &Path) -> bool {
+        dir.join(ANNOUNCED).exists()
+    }
+
+    /// Makes the announced membership the node's, whole or not at all, also after power loss.
+    pub(crate) fn confirm(dir: &Path) -> Result<(), NodeError> {
+        let file = dir.join(FILE);
+        fs::rename(dir.join(ANNOUNCED), &file)
+            .and_then(|()| File::open(dir)?.sync_all())
+            .map_err(NodeError::io("write", &file))
     }
 }
 
@@ -98,9 +115,13 @@ mod tests {
         let membership = Membership { node: ids.draw(), cluster: ids.draw(), advertise };
         assert_eq!(Membership::load(dir.path()).unwrap(), None);
 
-        membership.save(dir.path()).unwrap();
+        membership.announce(dir.path()).unwrap();
+        assert!(Membership::is_announced(dir.path()));
+        assert_eq!(Membership::load(dir.path()).unwrap(), None);
+        Membership::confirm(dir.path()).unwrap();
 
         assert_eq!(Membership::load(dir.path()).unwrap(), Some(membership));
+        assert!(!Membership::is_announced(dir.path()));
     }
 
     #[test]

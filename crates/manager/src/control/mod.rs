@@ -4,6 +4,7 @@
 //! the caller's request id. Reads are answered from a snapshot. Nothing is decided here that a
 //! replica must agree on: names, references and versions are checked where it is applied.
 
+mod audit;
 mod cluster;
 mod node;
 mod read;
@@ -15,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use swarm_proto::{field, v1};
 use swarm_raft::Lane;
-use swarm_types::{Change, Expect, Group, IdSource, RequestId};
+use swarm_types::{Change, Expect, Group, IdSource, RequestId, ServiceId};
 use tonic::{Request, Response, Status};
 
 use crate::Core;
 use crate::access::{self, Access, Caller};
 use crate::errors;
+use audit::Audit;
 
 /// How long a change may take before its outcome is called unknown.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(20);
@@ -41,23 +43,16 @@ impl Control {
         access::user(self.access, request, &self.core.raft.snapshot())
     }
 
-    /// Proposes one change and leaves a trace of who asked for it.
+    /// Proposes one change.
     async fn change(
         &self,
-        caller: Caller,
         request: RequestId,
         expect: Vec<Expect>,
         change: Change,
-        object: swarm_types::ObjectId,
     ) -> Result<(), Status> {
         let group = Group { request, expect, changes: vec![change] };
         let deadline = Instant::now() + PROPOSE_DEADLINE;
         let done = self.core.raft.propose(Lane::Control, group, deadline).await;
-        let outcome = match &done {
-            Ok(_) => "done".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        tracing::info!(target: "swarm::audit", %caller, %request, %object, outcome, "change");
         done.map(|_| ()).map_err(|error| errors::not_proposed(&error))
     }
 }
@@ -68,6 +63,10 @@ fn request_id(bytes: &[u8]) -> Result<RequestId, Status> {
         return Ok(IdSource::system().draw());
     }
     field::id(bytes, "request_id").map_err(invalid)
+}
+
+fn service_id(bytes: &[u8]) -> Result<ServiceId, Status> {
+    field::id(bytes, "id").map_err(invalid)
 }
 
 fn invalid(error: impl std::fmt::Display) -> Status {
@@ -82,24 +81,33 @@ impl v1::control_server::Control for Control {
         &self,
         request: Request<v1::CreateServiceRequest>,
     ) -> Answer<v1::CreateServiceResponse> {
-        let caller = self.caller(&request)?;
-        self.create(caller, request.into_inner()).await.map(Response::new)
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let service = id.clone().map(RequestId::created::<ServiceId>);
+        let audit = Audit::new("CreateService", &caller, &id, &service);
+        audit.end(async { caller?; self.create(id?, request.spec).await }).await
     }
 
     async fn update_service(
         &self,
         request: Request<v1::UpdateServiceRequest>,
     ) -> Answer<v1::UpdateServiceResponse> {
-        let caller = self.caller(&request)?;
-        self.update(caller, request.into_inner()).await.map(Response::new)
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let service = service_id(&request.id);
+        let audit = Audit::new("UpdateService", &caller, &id, &service);
+        audit.end(async { caller?; self.update(id?, service?, request).await }).await
     }
 
     async fn remove_service(
         &self,
         request: Request<v1::RemoveServiceRequest>,
     ) -> Answer<v1::RemoveServiceResponse> {
-        let caller = self.caller(&request)?;
-        self.remove(caller, request.into_inner()).await.map(Response::new)
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let service = service_id(&request.id);
+        let audit = Audit::new("RemoveService", &caller, &id, &service);
+        audit.end(async { caller?; self.remove(id?, service?).await }).await
     }
 
     async fn get_service(

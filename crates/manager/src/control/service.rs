@@ -9,61 +9,57 @@ use swarm_types::resolve::{Resolved, resolve};
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use swarm_types::unsupported::{unsupported, update_is_supported};
 use swarm_types::{
-    Change, Expect, Expected, IdSource, Meta, ObjectId, Service, ServiceId, TaskState,
+    Change, Expect, Expected, IdSource, Meta, ObjectId, RequestId, Service, ServiceId, TaskState,
 };
 use tonic::Status;
 
-use super::{Control, invalid, request_id};
-use crate::access::Caller;
+use super::{Control, invalid, service_id};
 
 impl Control {
     pub(super) async fn create(
         &self,
-        caller: Caller,
-        request: v1::CreateServiceRequest,
+        request: RequestId,
+        spec: Option<v1::ServiceSpec>,
     ) -> Result<v1::CreateServiceResponse, Status> {
-        let request_id = request_id(&request.request_id)?;
-        let spec = accepted(request.spec)?;
-        let id: ServiceId = request_id.created();
-        let object = ObjectId::Service(id);
+        let spec = accepted(spec)?;
+        let id: ServiceId = request.created();
 
-        let expect = vec![Expect { object, what: Expected::Absent }];
+        let expect = vec![Expect { object: ObjectId::Service(id), what: Expected::Absent }];
         let change = Change::CreateService(Box::new(fresh(id, spec.into_inner())));
-        self.change(caller, request_id, expect, change, object).await?;
+        self.change(request, expect, change).await?;
 
         Ok(v1::CreateServiceResponse { service: self.stored(&id)?, warnings: Vec::new() })
     }
 
     pub(super) async fn update(
         &self,
-        caller: Caller,
-        request: v1::UpdateServiceRequest,
+        request: RequestId,
+        id: ServiceId,
+        update: v1::UpdateServiceRequest,
     ) -> Result<v1::UpdateServiceResponse, Status> {
-        let request_id = request_id(&request.request_id)?;
-        let id: ServiceId = field::id(&request.id, "id").map_err(invalid)?;
-        let spec = accepted(request.spec)?;
+        let spec = accepted(update.spec)?;
         let snapshot = self.core.raft.snapshot();
-        let stored = snapshot.service(&id).ok_or_else(|| not_found(&id))?;
-        update_is_supported(&stored.spec, &spec)
-            .map_err(|error| Status::unimplemented(error.to_string()))?;
+        // A retry gets its first answer, whatever became of the service since.
+        if snapshot.request(&request).is_none() {
+            let stored = snapshot.service(&id).ok_or_else(|| not_found(&id))?;
+            update_is_supported(&stored.spec, &spec)
+                .map_err(|error| Status::unimplemented(error.to_string()))?;
+        }
 
-        let object = ObjectId::Service(id);
-        let expect = vec![Expect { object, what: Expected::SpecVersion(request.spec_version) }];
+        let what = Expected::SpecVersion(update.spec_version);
+        let expect = vec![Expect { object: ObjectId::Service(id), what }];
         let change = Change::UpdateService(id, Box::new(spec.into_inner()));
-        self.change(caller, request_id, expect, change, object).await?;
+        self.change(request, expect, change).await?;
 
         Ok(v1::UpdateServiceResponse { service: self.stored(&id)?, warnings: Vec::new() })
     }
 
     pub(super) async fn remove(
         &self,
-        caller: Caller,
-        request: v1::RemoveServiceRequest,
+        request: RequestId,
+        id: ServiceId,
     ) -> Result<v1::RemoveServiceResponse, Status> {
-        let request_id = request_id(&request.request_id)?;
-        let id: ServiceId = field::id(&request.id, "id").map_err(invalid)?;
-        let change = Change::RemoveService(id);
-        self.change(caller, request_id, Vec::new(), change, ObjectId::Service(id)).await?;
+        self.change(request, Vec::new(), Change::RemoveService(id)).await?;
         Ok(v1::RemoveServiceResponse {})
     }
 
@@ -71,7 +67,7 @@ impl Control {
         &self,
         request: v1::GetServiceRequest,
     ) -> Result<v1::GetServiceResponse, Status> {
-        let id: ServiceId = field::id(&request.id, "id").map_err(invalid)?;
+        let id = service_id(&request.id)?;
         let view = self.view(request.stale).await?;
         let service = view.snapshot.service(&id).ok_or_else(|| not_found(&id))?;
         Ok(v1::GetServiceResponse {

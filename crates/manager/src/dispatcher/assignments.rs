@@ -12,39 +12,45 @@ use swarm_proto::{field, v1};
 use swarm_proto::v1::assignment_update::Update;
 use swarm_proto::v1::assignments_message::Kind;
 use swarm_state::Snapshot;
-use swarm_types::{Task, TaskId, TaskState};
+use swarm_types::{NodeId, Task, TaskId, TaskState};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::IN_FLIGHT;
-use super::hub::{Live, Marks};
+use super::hub::{Live, Marks, Pile};
+use super::{IN_FLIGHT, closed};
 use crate::Core;
 
 type Message = Result<v1::AssignmentsMessage, Status>;
 
 pub(super) fn stream(core: Arc<Core>, live: Arc<Live>) -> ReceiverStream<Message> {
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
-    core.tracker.clone().spawn(send(core, live, sender));
+    let pile = live.begin_stream();
+    core.tracker.clone().spawn(async move {
+        // A node that does not read must not keep the stream from ending.
+        let why = tokio::select! {
+            biased;
+            () = live.closed.cancelled() => closed(&core),
+            () = pile.replaced.cancelled() => Status::aborted("a newer stream took its place"),
+            () = feed(&core, &live, &pile, &sender) => return,
+        };
+        let _ = sender.try_send(Err(why));
+    });
     ReceiverStream::new(receiver)
 }
 
-async fn send(core: Arc<Core>, live: Arc<Live>, sender: mpsc::Sender<Message>) {
+/// Sends what changes until nobody takes it any more.
+async fn feed(core: &Core, live: &Live, pile: &Pile, sender: &mpsc::Sender<Message>) {
     let mut sent = Sent::default();
-    let mut marks = Marks { all: true, ..Marks::default() };
     loop {
-        if let Some(message) = sent.next(&core.raft.snapshot(), &live, &marks)
+        let marks = tokio::select! {
+            marks = pile.take() => marks,
+            () = sender.closed() => return,
+        };
+        if let Some(message) = sent.next(&core.raft.snapshot(), live.node, &marks)
             && sender.send(Ok(message)).await.is_err()
         {
             return;
-        }
-        tokio::select! {
-            taken = live.marks() => marks = taken,
-            () = sender.closed() => return,
-            () = live.closed.cancelled() => {
-                let _ = sender.try_send(Err(Status::aborted("the session was superseded")));
-                return;
-            }
         }
     }
 }
@@ -61,11 +67,11 @@ impl Sent {
     fn next(
         &mut self,
         snapshot: &Snapshot,
-        live: &Live,
+        node: NodeId,
         marks: &Marks,
     ) -> Option<v1::AssignmentsMessage> {
         let first = self.messages == 0;
-        let (changed, gone) = self.differences(snapshot, live, marks);
+        let (changed, gone) = self.differences(snapshot, node, marks);
         if !first && changed.is_empty() && gone.is_empty() {
             return None;
         }
@@ -95,17 +101,17 @@ impl Sent {
     fn differences(
         &self,
         snapshot: &Snapshot,
-        live: &Live,
+        node: NodeId,
         marks: &Marks,
     ) -> (Vec<Arc<Task>>, Vec<TaskId>) {
         let is_news = |task: &&Arc<Task>| {
             self.tasks.get(&task.id) != Some(&task.meta.decided_version)
         };
         let theirs = |task: &&Arc<Task>| {
-            task.node == Some(live.node) && task.status.state >= TaskState::Assigned
+            task.node == Some(node) && task.status.state >= TaskState::Assigned
         };
         if marks.all {
-            let all = snapshot.tasks_on_node(&live.node).filter(theirs).filter(is_news);
+            let all = snapshot.tasks_on_node(&node).filter(theirs).filter(is_news);
             let is_gone = |id: &&TaskId| snapshot.task(id).filter(theirs).is_none();
             return (all.cloned().collect(), self.tasks.keys().filter(is_gone).copied().collect());
         }
@@ -121,3 +127,6 @@ impl Sent {
         (changed, gone)
     }
 }
+
+#[cfg(test)]
+mod tests;

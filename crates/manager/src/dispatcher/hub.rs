@@ -1,8 +1,9 @@
 //! The sessions this manager carries, and what changed for each.
 //!
-//! One loop watches the state and marks what concerns a session; the session's streams take the
-//! marks when they are ready to send. A mark is an id, so what piles up while a node is slow is
-//! bounded by the node's tasks, and a mark too many costs a comparison.
+//! One loop watches the state and marks what concerns a session; its stream of assignments takes
+//! the marks when it is ready to send. A mark is an id, and too many of them become one mark for
+//! everything, so what piles up while a node is slow is bounded. A mark too many costs a
+//! comparison, one too few would cost an order: each stream has a [`Pile`] of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,9 @@ use crate::Core;
 use crate::clock::boot_time;
 use crate::leader::liveness::Liveness;
 
+/// Marks a stream may have before they become one for everything.
+const MOST_MARKS: usize = 4096;
+
 /// The sessions this manager carries.
 #[derive(Debug)]
 pub(crate) struct Hub {
@@ -32,35 +36,79 @@ pub(crate) struct Live {
     pub(crate) id: SessionId,
     /// Cancelled when a newer session supersedes this one, or its node is gone.
     pub(crate) closed: CancellationToken,
-    marks: Mutex<Marks>,
-    tasks_changed: Notify,
+    /// Of its newest stream of assignments.
+    pile: Mutex<Arc<Pile>>,
     /// The node or the cluster changed.
     pub(crate) about_changed: Notify,
 }
 
-/// What changed for a session since it last looked.
-#[derive(Debug, Default)]
+/// What changed for one stream of assignments since it last looked.
+#[derive(Debug)]
+pub(crate) struct Pile {
+    marks: Mutex<Marks>,
+    changed: Notify,
+    /// Cancelled when a newer stream takes the marks.
+    pub(crate) replaced: CancellationToken,
+}
+
+/// What changed since somebody last looked.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Marks {
-    /// Compare everything, not only `tasks`.
+    /// Compare everything; `tasks` is empty then.
     pub(crate) all: bool,
     pub(crate) tasks: BTreeSet<TaskId>,
 }
 
-impl Live {
-    /// Waits for marks and takes them.
-    pub(crate) async fn marks(&self) -> Marks {
-        self.tasks_changed.notified().await;
+impl Marks {
+    pub(crate) const fn all() -> Self {
+        Self { all: true, tasks: BTreeSet::new() }
+    }
+
+    fn add(&mut self, task: TaskId) {
+        if self.tasks.len() >= MOST_MARKS {
+            *self = Self::all();
+        }
+        if !self.all {
+            self.tasks.insert(task);
+        }
+    }
+}
+
+impl Pile {
+    /// Begins with everything marked.
+    fn new() -> Arc<Self> {
+        let marks = Mutex::new(Marks::all());
+        let changed = Notify::new();
+        changed.notify_one();
+        Arc::new(Self { marks, changed, replaced: CancellationToken::new() })
+    }
+
+    /// Waits for marks and takes them. Safe to drop and call again.
+    pub(crate) async fn take(&self) -> Marks {
+        self.changed.notified().await;
         std::mem::take(&mut *lock(&self.marks))
     }
 
+    fn mark(&self, change: impl FnOnce(&mut Marks)) {
+        change(&mut lock(&self.marks));
+        self.changed.notify_one();
+    }
+}
+
+impl Live {
+    /// The marks for a stream that begins now; the stream before it gets no more of them.
+    pub(crate) fn begin_stream(&self) -> Arc<Pile> {
+        let pile = Pile::new();
+        std::mem::replace(&mut *lock(&self.pile), pile.clone()).replaced.cancel();
+        pile
+    }
+
     fn mark(&self, task: TaskId) {
-        lock(&self.marks).tasks.insert(task);
-        self.tasks_changed.notify_one();
+        lock(&self.pile).mark(|marks| marks.add(task));
     }
 
     fn mark_all(&self) {
-        lock(&self.marks).all = true;
-        self.tasks_changed.notify_one();
+        lock(&self.pile).mark(|marks| *marks = Marks::all());
         self.about_changed.notify_one();
     }
 }
@@ -73,22 +121,29 @@ impl Hub {
         }
     }
 
-    /// Carries a session that has just become the node's; closes the one before it.
-    pub(crate) fn carry(&self, node: NodeId, id: SessionId, closed: CancellationToken) -> Arc<Live> {
-        let live = Arc::new(Live {
-            node,
-            id,
-            closed,
-            marks: Mutex::default(),
-            tasks_changed: Notify::new(),
-            about_changed: Notify::new(),
-        });
-        live.mark_all();
+    /// Carries a session that has just become the node's, and closes the one before it. `None`
+    /// when it was superseded already: `present` tells the node's session as of now.
+    pub(crate) fn carry(
+        &self,
+        node: NodeId,
+        id: SessionId,
+        closed: CancellationToken,
+        present: impl FnOnce() -> Option<SessionId>,
+    ) -> Option<Arc<Live>> {
+        let about_changed = Notify::new();
+        about_changed.notify_one();
+        let pile = Mutex::new(Pile::new());
+        let live = Arc::new(Live { node, id, closed, pile, about_changed });
+        let mut sessions = lock(&self.sessions);
+        // Asked under the lock: what supersedes it from here on finds it in the map.
+        if present() != Some(id) {
+            return None;
+        }
         self.hear(node, id);
-        if let Some(before) = lock(&self.sessions).insert(node, live.clone()) {
+        if let Some(before) = sessions.insert(node, live.clone()) {
             before.closed.cancel();
         }
-        live
+        Some(live)
     }
 
     /// The node's session, if it is carried here.
@@ -194,41 +249,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use swarm_types::object::node::{NodeSession, NodeStatus};
-    use swarm_types::{IdSource, Timestamp};
-
-    use super::*;
-
-    #[test]
-    fn the_session_of_a_node_that_is_down_is_closed() {
-        let mut ids = IdSource::seeded(1);
-        let (id, session) = (ids.draw(), ids.draw());
-        let node = |state| Node {
-            id,
-            meta: Default::default(),
-            spec: Default::default(),
-            description: Default::default(),
-            status: NodeStatus { state, ..NodeStatus::default() },
-            role: Default::default(),
-            key_fingerprint: Vec::new(),
-            session: Some(NodeSession {
-                id: session,
-                manager: id,
-                boot_id: String::new(),
-                opened_at: Timestamp(0),
-            }),
-            attachments: Vec::new(),
-            manager_addr: String::new(),
-            raft_id: 0,
-        };
-        let hub = Hub::new();
-        let live = hub.carry(id, session, CancellationToken::new());
-
-        hub.node_changed(&node(NodeState::Ready));
-        assert!(hub.session(&id).is_some() && !live.closed.is_cancelled());
-
-        hub.node_changed(&node(NodeState::Down));
-        assert!(hub.session(&id).is_none() && live.closed.is_cancelled());
-    }
-}
+mod tests;

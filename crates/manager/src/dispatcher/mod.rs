@@ -76,6 +76,14 @@ fn check_epoch(snapshot: &Snapshot, epoch: u64) -> Result<u64, Status> {
     Ok(ours)
 }
 
+/// Why a session that was carried here ends.
+fn closed(core: &Core) -> Status {
+    if core.stopping.is_cancelled() {
+        return Status::unavailable("this manager is stopping: try another manager");
+    }
+    Status::aborted("the session was superseded, or its node was removed: open a new one")
+}
+
 /// Time between a node's heartbeats, in milliseconds.
 fn heartbeat_ms(snapshot: &Snapshot) -> u32 {
     let period = snapshot

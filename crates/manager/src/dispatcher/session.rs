@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
 use super::hub::Live;
-use super::{Dispatcher, IN_FLIGHT, check_epoch, heartbeat_ms};
+use super::{Dispatcher, IN_FLIGHT, check_epoch, closed, heartbeat_ms};
 use crate::{Core, errors};
 
 /// How long the opening of a session may take.
@@ -43,7 +43,12 @@ impl Dispatcher {
 
         let id: SessionId = IdSource::system().draw();
         self.propose(node, id, addr, request).await?;
-        let live = self.core.hub.carry(node, id, self.core.stopping.child_token());
+        let present = || {
+            let snapshot = self.core.raft.snapshot();
+            snapshot.node(&node)?.session.as_ref().map(|session| session.id)
+        };
+        let live = self.core.hub.carry(node, id, self.core.stopping.child_token(), present);
+        let live = live.ok_or_else(|| closed(&self.core))?;
         tracing::info!(%node, session = %id, "session opened");
 
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
@@ -80,26 +85,33 @@ impl Dispatcher {
 
 /// Sends what the node needs to know, first at once and then when it changes.
 async fn tell(core: Arc<Core>, live: Arc<Live>, sender: Sender) {
+    // A node that does not read must not keep the stream from ending.
+    tokio::select! {
+        biased;
+        () = live.closed.cancelled() => {
+            let _ = sender.try_send(Err(closed(&core)));
+        }
+        () = feed(&core, &live, &sender) => {}
+    }
+    core.hub.drop_session(&live);
+    tracing::info!(node = %live.node, session = %live.id, "session closed");
+}
+
+async fn feed(core: &Core, live: &Live, sender: &Sender) {
     let mut told = None;
     loop {
         tokio::select! {
             () = live.about_changed.notified() => {}
-            () = sender.closed() => break,
-            () = live.closed.cancelled() => {
-                let _ = sender.try_send(Err(Status::aborted("the session was superseded")));
-                break;
-            }
+            () = sender.closed() => return,
         }
-        let message = message(&core.raft.snapshot(), &live);
-        if message.is_some() && message != told {
-            if sender.send(Ok(message.clone().unwrap_or_default())).await.is_err() {
-                break;
+        let Some(message) = message(&core.raft.snapshot(), live) else { continue };
+        if told.as_ref() != Some(&message) {
+            if sender.send(Ok(message.clone())).await.is_err() {
+                return;
             }
-            told = message;
+            told = Some(message);
         }
     }
-    core.hub.drop_session(&live);
-    tracing::info!(node = %live.node, session = %live.id, "session closed");
 }
 
 fn message(snapshot: &Snapshot, live: &Live) -> Option<v1::SessionMessage> {

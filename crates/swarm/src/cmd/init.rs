@@ -1,8 +1,6 @@
-//! `swarm init [--advertise-addr IP[:PORT]]`
+//! `swarm init [--advertise-addr IP|INTERFACE[:PORT]]`
 //!
 //! Prints the new node's id. Joining with the tokens comes with clusters of several nodes.
-
-use std::net::SocketAddr;
 
 use anyhow::Context;
 use swarm_client::Client;
@@ -11,13 +9,13 @@ use crate::output::Printer;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Init {
-    /// Address the other nodes reach this one at; the listen address when left out
-    #[arg(long, value_name = "IP:PORT")]
-    advertise_addr: Option<SocketAddr>,
+    /// Address the other nodes reach this one at; the only one of this host when left out
+    #[arg(long, default_value = "", value_name = "IP|INTERFACE[:PORT]", hide_default_value = true)]
+    advertise_addr: String,
 }
 
 pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let founded = client.init(args.advertise_addr).await.context("found a cluster")?;
+    let founded = client.init(&args.advertise_addr).await.context("found a cluster")?;
     if out.quiet() {
         return Ok(out.line(founded.node)?);
     }

@@ -1,0 +1,93 @@
+use futures::FutureExt;
+use swarm_types::IdSource;
+
+use super::*;
+
+fn ids<const N: usize>() -> [TaskId; N] {
+    let mut ids = IdSource::seeded(7);
+    std::array::from_fn(|_| ids.draw())
+}
+
+fn carried(hub: &Hub, node: NodeId, id: SessionId) -> Arc<Live> {
+    hub.carry(node, id, CancellationToken::new(), || Some(id)).unwrap()
+}
+
+fn some(tasks: impl IntoIterator<Item = TaskId>) -> Marks {
+    Marks { all: false, tasks: tasks.into_iter().collect() }
+}
+
+#[test]
+fn a_session_that_was_superseded_before_it_is_carried_is_not_carried() {
+    let (hub, mut ids) = (Hub::new(), IdSource::seeded(1));
+    let (node, late, newer) = (ids.draw(), ids.draw(), ids.draw());
+    let live = carried(&hub, node, newer);
+
+    let carried = hub.carry(node, late, CancellationToken::new(), || Some(newer));
+
+    assert!(carried.is_none());
+    assert!(!live.closed.is_cancelled());
+    assert_eq!(hub.session(&node).unwrap().id, newer);
+}
+
+#[test]
+fn a_newer_session_closes_the_one_before_it_and_outlives_its_end() {
+    let (hub, mut ids) = (Hub::new(), IdSource::seeded(1));
+    let node = ids.draw();
+    let before = carried(&hub, node, ids.draw());
+
+    let newer = carried(&hub, node, ids.draw());
+    hub.drop_session(&before);
+
+    assert!(before.closed.is_cancelled() && !newer.closed.is_cancelled());
+    assert_eq!(hub.session(&node).unwrap().id, newer.id);
+}
+
+#[test]
+fn a_stream_begins_with_everything_and_then_takes_each_mark_once() {
+    let (hub, mut source) = (Hub::new(), IdSource::seeded(1));
+    let live = carried(&hub, source.draw(), source.draw());
+    let [first, second] = ids();
+
+    let pile = live.begin_stream();
+
+    assert_eq!(pile.take().now_or_never(), Some(Marks::all()));
+    live.mark(first);
+    live.mark(second);
+    live.mark(first);
+    assert_eq!(pile.take().now_or_never(), Some(some([first, second])));
+    assert_eq!(pile.take().now_or_never(), None);
+}
+
+#[test]
+fn marks_go_to_the_newest_stream_even_while_an_older_one_waits() {
+    let (hub, mut source) = (Hub::new(), IdSource::seeded(1));
+    let live = carried(&hub, source.draw(), source.draw());
+    let [task] = ids();
+    let older = live.begin_stream();
+    older.take().now_or_never();
+    let mut waiting = Box::pin(older.take());
+    assert!((&mut waiting).now_or_never().is_none());
+
+    let newer = live.begin_stream();
+    newer.take().now_or_never();
+    live.mark(task);
+
+    assert!(older.replaced.is_cancelled());
+    assert_eq!(waiting.now_or_never(), None);
+    assert_eq!(newer.take().now_or_never(), Some(some([task])));
+}
+
+#[test]
+fn a_slow_stream_costs_a_bounded_number_of_marks_and_loses_none() {
+    let (hub, mut source) = (Hub::new(), IdSource::seeded(1));
+    let live = carried(&hub, source.draw(), source.draw());
+    let pile = live.begin_stream();
+    pile.take().now_or_never();
+
+    for task in ids::<{ MOST_MARKS + 10 }>() {
+        live.mark(task);
+        assert!(lock(&pile.marks).tasks.len() <= MOST_MARKS);
+    }
+
+    assert_eq!(pile.take().now_or_never(), Some(Marks::all()));
+}

@@ -1,0 +1,159 @@
+//! Which address the other nodes are told. As Docker: the one asked for, else the one listened
+//! on, else the only one this host has.
+
+use std::net::{IpAddr, SocketAddr};
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+
+use crate::NodeError;
+
+/// Interfaces the node makes itself begin like that: their addresses mean nothing to others.
+const OURS: &str = "sw";
+
+/// An address of this host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Interface {
+    pub(crate) name: String,
+    pub(crate) ip: IpAddr,
+}
+
+/// The addresses of the interfaces that are up, without those that only this host can reach.
+pub(crate) fn interfaces() -> Vec<Interface> {
+    // An error leaves none, and the refusal then says how to name one.
+    let all = getifaddrs().into_iter().flatten();
+    let reachable = all.filter(|it| {
+        it.flags.contains(InterfaceFlags::IFF_UP)
+            && !it.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+            && !it.interface_name.starts_with(OURS)
+    });
+    let addressed = reachable.filter_map(|it| {
+        let address = it.address?;
+        let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+        let v6 = || {
+            let ip = address.as_sockaddr_in6()?.ip();
+            (!ip.is_unicast_link_local()).then_some(IpAddr::V6(ip))
+        };
+        Some(Interface { name: it.interface_name, ip: v4.or_else(v6)? })
+    });
+    addressed.collect()
+}
+
+/// The address to tell, when `asked` is an IP address or an interface with or without a port,
+/// or empty, and the managers' port is `listened` on.
+pub(crate) fn choose(
+    asked: &str,
+    listened: SocketAddr,
+    interfaces: &[Interface],
+) -> Result<SocketAddr, NodeError> {
+    let (host, port) = split(asked, listened.port())?;
+    let ip = match host {
+        "" if !listened.ip().is_unspecified() => listened.ip(),
+        "" => only(interfaces, "this host")?,
+        host => match host.parse() {
+            Ok(ip) => ip,
+            Err(_) => {
+                let named: Vec<_> = interfaces.iter().filter(|it| it.name == host).collect();
+                if named.is_empty() {
+                    return Err(none(format!("{host} is no IP address and no interface here")));
+                }
+                only(named, host)?
+            }
+        },
+    };
+    if ip.is_unspecified() {
+        return Err(none(format!("{ip} is no address others can reach")));
+    }
+    Ok(SocketAddr::new(ip, port))
+}
+
+/// Host and port; a bare IPv6 address has colons of its own.
+fn split(asked: &str, default: u16) -> Result<(&str, u16), NodeError> {
+    if asked.parse::<IpAddr>().is_ok() {
+        return Ok((asked, default));
+    }
+    let Some((host, port)) = asked.rsplit_once(':') else { return Ok((asked, default)) };
+    let port = port.parse().map_err(|_| none(format!("{port:?} is no port")))?;
+    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
+}
+
+/// The one address among these; IPv4 is preferred, as by Docker.
+fn only<'a>(
+    of: impl IntoIterator<Item = &'a Interface>,
+    whose: &str,
+) -> Result<IpAddr, NodeError> {
+    let (v4, v6): (Vec<_>, Vec<_>) = of.into_iter().partition(|it| it.ip.is_ipv4());
+    let candidates = if v4.is_empty() { v6 } else { v4 };
+    match candidates.as_slice() {
+        [] => Err(none(format!("{whose} has no address that others can reach"))),
+        [only] => Ok(only.ip),
+        many => {
+            let listed: Vec<_> =
+                many.iter().map(|it| format!("{} on interface {}", it.ip, it.name)).collect();
+            Err(none(format!("{whose} has several addresses ({})", listed.join(" and "))))
+        }
+    }
+}
+
+const fn none(why: String) -> NodeError {
+    NodeError::NoAddress { why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(addresses: &[(&str, &str)]) -> Vec<Interface> {
+        let interface = |&(name, ip): &(&str, &str)| Interface {
+            name: name.to_owned(),
+            ip: ip.parse().unwrap(),
+        };
+        addresses.iter().map(interface).collect()
+    }
+
+    fn chosen(asked: &str, listened: &str, addresses: &[(&str, &str)]) -> Result<String, String> {
+        let address = choose(asked, listened.parse().unwrap(), &host(addresses));
+        address.map(|it| it.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_only_address_is_chosen() {
+        let anywhere = "0.0.0.0:2377";
+        let both = [("eth0", "10.0.0.5"), ("eth0", "2001:db8::5")];
+
+        assert_eq!(chosen("", anywhere, &both).unwrap(), "10.0.0.5:2377");
+        assert_eq!(chosen("", "192.0.2.1:7", &both).unwrap(), "192.0.2.1:7");
+        assert_eq!(chosen("", anywhere, &both[1..]).unwrap(), "[2001:db8::5]:2377");
+    }
+
+    #[test]
+    fn what_was_asked_for_wins() {
+        let two = [("eth0", "10.0.0.5"), ("eth1", "10.1.0.5")];
+        for (asked, expected) in [
+            ("192.0.2.9", "192.0.2.9:2377"),
+            ("192.0.2.9:99", "192.0.2.9:99"),
+            ("2001:db8::9", "[2001:db8::9]:2377"),
+            ("[2001:db8::9]:99", "[2001:db8::9]:99"),
+            ("eth1", "10.1.0.5:2377"),
+            ("eth1:99", "10.1.0.5:99"),
+        ] {
+            assert_eq!(chosen(asked, "0.0.0.0:2377", &two).unwrap(), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_chosen_names_the_flag() {
+        let two = [("eth0", "10.0.0.5"), ("eth1", "10.1.0.5")];
+        for (asked, addresses, word) in [
+            ("", &two[..], "several addresses (10.0.0.5 on interface eth0 and 10.1.0.5"),
+            ("", &[], "no address that others can reach"),
+            ("eth7", &two, "eth7 is no IP address and no interface"),
+            ("0.0.0.0", &two, "no address others can reach"),
+            ("10.0.0.5:x", &two, "no port"),
+        ] {
+            let refusal = chosen(asked, "0.0.0.0:2377", addresses).unwrap_err();
+            assert!(refusal.contains(word), "{refusal}");
+            assert!(refusal.contains("--advertise-addr"), "{refusal}");
+        }
+    }
+}
