@@ -1,5 +1,7 @@
 //! Why a call failed, as the caller acts on it.
 
+use std::io::ErrorKind;
+
 use swarm_proto::DecodeError;
 use tonic::{Code, Status};
 
@@ -11,6 +13,16 @@ pub enum ClientError {
         "cannot reach {target}: {reason}; is it running? (`--socket` or SWARM_SOCKET names another)"
     )]
     Unreachable {
+        /// Who was called.
+        target: String,
+        /// What the transport said.
+        reason: String,
+    },
+    /// The connection broke before the answer came. What was asked for may have happened.
+    #[error(
+        "the connection to {target} broke before the answer: {reason}; look whether a change happened before you repeat it"
+    )]
+    Interrupted {
         /// Who was called.
         target: String,
         /// What the transport said.
@@ -52,15 +64,41 @@ pub enum ClientError {
 
 impl ClientError {
     pub(crate) fn of(target: &str, status: Status) -> Self {
-        // A status that carries a transport error was made on this side.
-        let transport = std::error::Error::source(&status).map(innermost);
-        match transport {
-            Some(reason) if status.code() == Code::Unavailable => {
-                Self::Unreachable { target: target.to_owned(), reason }
-            }
-            _ => Self::Refused(Box::new(status)),
+        let target = target.to_owned();
+        match broken(&status) {
+            Some(Broken { reason, connected: false }) => Self::Unreachable { target, reason },
+            Some(Broken { reason, connected: true }) => Self::Interrupted { target, reason },
+            None => Self::Refused(Box::new(status)),
         }
     }
+}
+
+/// A call that ended without an answer.
+pub(crate) struct Broken {
+    reason: String,
+    /// Whether the call may have arrived.
+    pub(crate) connected: bool,
+}
+
+/// How the transport failed; `None` for an answer. A status that carries an error was made on
+/// this side.
+pub(crate) fn broken(status: &Status) -> Option<Broken> {
+    let reason = innermost(std::error::Error::source(status)?);
+    Some(Broken { connected: !could_not_connect(status), reason })
+}
+
+fn could_not_connect(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::PermissionDenied
+            );
+        }
+        source = error.source();
+    }
+    status.code() == Code::Unavailable
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {

@@ -52,12 +52,17 @@ impl Client {
     ) -> Result<Vec<Image>, ClientError> {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let mut store = self.image_store();
-        let load = store.load(ReceiverStream::new(receiver));
-        let (sent, answer) = tokio::join!(send(source, name, sender), load);
-        // A refusal closes the stream, so it explains a failure to send better than that does.
-        let answer = answer.map_err(|status| ClientError::of(&self.target, status));
-        sent.map_err(ClientError::Archive)?;
-        Ok(answer?.into_inner().images.into_iter().map(Image::from).collect())
+        let mut load = std::pin::pin!(store.load(ReceiverStream::new(receiver)));
+        let answer = tokio::select! {
+            // A refusal needs no more of the source, which may never come.
+            answer = &mut load => answer,
+            sent = send(source, name, sender) => {
+                sent.map_err(ClientError::Archive)?;
+                load.await
+            }
+        };
+        let answer = answer.map_err(|status| ClientError::of(&self.target, status))?;
+        Ok(answer.into_inner().images.into_iter().map(Image::from).collect())
     }
 
     /// The images of the node.

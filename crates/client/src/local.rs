@@ -1,12 +1,16 @@
 //! The node behind the socket: founding a cluster, and what the node knows of itself.
 
 use std::fmt;
+use std::time::Duration;
 
 use swarm_proto::v1::node_local_client::NodeLocalClient;
 use swarm_proto::{DecodeError, field, v1};
 use swarm_types::{ClusterId, NodeId};
 
 use crate::{Client, ClientError};
+
+/// How long founding a cluster may take; the daemon gives up before that.
+const INIT_DEADLINE: Duration = Duration::from_secs(90);
 
 /// A cluster that was founded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,12 +94,9 @@ impl Client {
             availability: v1::Availability::Active.into(),
             ..v1::InitRequest::default()
         };
-        let answer = self
-            .call(|| {
-                let (mut local, request) = (self.local(), request.clone());
-                async move { local.init(request).await }
-            })
-            .await?;
+        // It carries no request id: repeated, it would only find the node in a cluster.
+        let mut local = self.local();
+        let answer = self.call_once(local.init(request), INIT_DEADLINE).await?;
         let unreadable = |error| self.unreadable(error);
         Ok(Founded {
             node: field::id(&answer.node_id, "node_id").map_err(unreadable)?,

@@ -41,7 +41,7 @@ impl Client {
             let row = self.service_row(id).await?;
             let tasks = self.tasks(&filter, Consistency::Linearizable).await?.value;
             progress(&Progress { running: row.running, wanted: row.desired, error: error(&tasks) });
-            if row.running == row.desired && !tasks.iter().any(|task| leaving(task)) {
+            if row.running == row.desired && !tasks.iter().any(leaving) {
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
@@ -56,6 +56,6 @@ fn leaving(task: &Task) -> bool {
 
 fn error(tasks: &[Task]) -> Option<String> {
     let waits = |task: &&Task| task.wanted() && task.status.state != TaskState::Running;
-    let errors = tasks.iter().filter(waits).map(|task| &task.status.err);
-    errors.filter(|error| !error.is_empty()).next().cloned()
+    let mut errors = tasks.iter().filter(waits).map(|task| &task.status.err);
+    errors.find(|error| !error.is_empty()).cloned()
 }

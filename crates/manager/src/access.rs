@@ -87,3 +87,35 @@ fn judge(identity: Identity, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), 
     };
     Ok((identity.node, identity.role.min(node.role)))
 }
+
+#[cfg(test)]
+mod tests {
+    use swarm_types::Change;
+    use tonic::Code;
+
+    use super::*;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn the_lower_role_counts_and_strangers_are_turned_away() {
+        let mut world = World::new().await;
+        let (node, cluster) = (world.node, world.cluster);
+        let as_manager = Identity { node, role: NodeRole::Manager, cluster };
+        let as_worker = Identity { role: NodeRole::Worker, ..as_manager };
+        let removed = Identity { node: world.ids.draw(), ..as_manager };
+        let foreign = Identity { cluster: world.ids.draw(), ..as_manager };
+        let mut worker = crate::testing::manager(world.ids.draw());
+        (worker.role, worker.spec.role) = (NodeRole::Worker, NodeRole::Worker);
+        let demoted = Identity { node: worker.id, ..as_manager };
+        world.change(Change::CreateNode(Box::new(worker))).await;
+        let snapshot = world.core.raft.snapshot();
+
+        let role = |identity| judge(identity, &snapshot).map(|(_, role)| role);
+
+        assert_eq!(role(as_manager).unwrap(), NodeRole::Manager);
+        assert_eq!(role(as_worker).unwrap(), NodeRole::Worker);
+        assert_eq!(role(demoted).unwrap(), NodeRole::Worker);
+        assert_eq!(role(removed).unwrap_err().code(), Code::PermissionDenied);
+        assert_eq!(role(foreign).unwrap_err().code(), Code::PermissionDenied);
+    }
+}

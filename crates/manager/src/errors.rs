@@ -28,13 +28,15 @@ pub(crate) fn not_proposed(error: &ProposeError) -> Status {
         ProposeError::Refused(refusal) => refused(refusal),
         ProposeError::Busy { retry_after } => busy(text, *retry_after),
         // A store that stopped may have written it first.
-        ProposeError::Unknown { .. } | ProposeError::Stopped(_) => Status::deadline_exceeded(
-            format!("{text}; the change may still happen: look whether it did before you repeat it, or repeat it with the same request id"),
-        ),
-        ProposeError::TooLarge { .. } => Status::invalid_argument(text),
-        ProposeError::NotLeader { .. } => {
-            Status::unavailable(format!("{text}; nothing was changed: try again, or ask the leader"))
+        ProposeError::Unknown { .. } | ProposeError::Stopped(_) => {
+            Status::deadline_exceeded(format!(
+                "{text}; the change may still happen: look whether it did before you repeat it, or repeat it with the same request id"
+            ))
         }
+        ProposeError::TooLarge { .. } => Status::invalid_argument(text),
+        ProposeError::NotLeader { .. } => Status::unavailable(format!(
+            "{text}; nothing was changed: try again, or ask the leader"
+        )),
     }
 }
 

@@ -13,6 +13,8 @@ mod control;
 mod dispatcher;
 mod errors;
 mod leader;
+#[cfg(test)]
+mod testing;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -78,10 +78,7 @@ fn split(asked: &str, default: u16) -> Result<(&str, u16), NodeError> {
 }
 
 /// The one address among these; IPv4 is preferred, as by Docker.
-fn only<'a>(
-    of: impl IntoIterator<Item = &'a Interface>,
-    whose: &str,
-) -> Result<IpAddr, NodeError> {
+fn only<'a>(of: impl IntoIterator<Item = &'a Interface>, whose: &str) -> Result<IpAddr, NodeError> {
     let (v4, v6): (Vec<_>, Vec<_>) = of.into_iter().partition(|it| it.ip.is_ipv4());
     let candidates = if v4.is_empty() { v6 } else { v4 };
     match candidates.as_slice() {

@@ -117,7 +117,9 @@ fn refused(error: &NodeError) -> Status {
             Status::failed_precondition(format!("{text}; `swarm info` says which"))
         }
         NodeError::NoAddress { .. } => Status::invalid_argument(text),
-        NodeError::Listen { .. } | NodeError::NotReady { .. } | NodeError::Stopping => Status::unavailable(text),
+        NodeError::Listen { .. } | NodeError::NotReady { .. } | NodeError::Stopping => {
+            Status::unavailable(text)
+        }
         _ => Status::internal(text),
     }
 }

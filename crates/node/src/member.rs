@@ -11,7 +11,7 @@ use swarm_crypto::KeyFile;
 use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
 use swarm_crypto::tls::Credentials;
 use swarm_manager::Manager;
-use swarm_raft::{OpenError, Raft};
+use swarm_raft::Raft;
 use swarm_types::object::node::{NodeState, TlsInfo};
 use swarm_types::spec::node::Availability;
 use swarm_types::{IdSource, Timestamp};
@@ -122,7 +122,7 @@ impl Inner {
         match (holds_something, Membership::is_announced(&self.options.state_dir)) {
             (false, _) => Ok(()),
             (true, true) => fs::remove_dir_all(&dir).map_err(NodeError::io("remove", &dir)),
-            (true, false) => Err(OpenError::Exists { dir }.into()),
+            (true, false) => Err(Membership::lost(&self.options.state_dir)),
         }
     }
 

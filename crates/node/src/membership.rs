@@ -72,6 +72,12 @@ impl Membership {
         write().map_err(NodeError::io("write", &file))
     }
 
+    /// There is a store, and nothing that says what it is for.
+    pub(crate) fn lost(dir: &Path) -> NodeError {
+        let why = "it is missing, but there is a raft store beside it".to_owned();
+        NodeError::Damaged { file: dir.join(FILE), dir: dir.to_owned(), why }
+    }
+
     /// Whether an announced membership was never confirmed.
     pub(crate) fn is_announced(dir: &Path) -> bool {
         dir.join(ANNOUNCED).exists()

@@ -13,7 +13,10 @@ use options::Cli;
 use output::Printer;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return refuse(&usage),
+    };
     let mut out = Printer::new(cli.global.format, cli.global.quiet);
     match run(cli, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
@@ -22,6 +25,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help is a result; a usage error ends with 1, as Docker's does.
+fn refuse(usage: &clap::Error) -> ExitCode {
+    // There is nowhere left to tell that it cannot be told.
+    let _ = usage.print();
+    if usage.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {

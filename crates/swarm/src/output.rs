@@ -79,7 +79,12 @@ impl Printer {
         writeln!(io::stdout(), "{line}")
     }
 
-    /// Something to know that is not the result: progress, warnings, hints.
+    /// Something the user must know beside the result, also with `--quiet`.
+    pub(crate) fn warn(&mut self, line: impl Display) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// How it goes, and hints.
     pub(crate) fn note(&mut self, line: impl Display) {
         if !self.quiet {
             // A closed stderr must not fail a command that succeeded.

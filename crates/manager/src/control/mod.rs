@@ -85,7 +85,12 @@ impl v1::control_server::Control for Control {
         let id = request_id(&request.request_id);
         let service = id.clone().map(RequestId::created::<ServiceId>);
         let audit = Audit::new("CreateService", &caller, &id, &service);
-        audit.end(async { caller?; self.create(id?, request.spec).await }).await
+        audit
+            .end(async {
+                caller?;
+                self.create(id?, request.spec).await
+            })
+            .await
     }
 
     async fn update_service(
@@ -96,7 +101,12 @@ impl v1::control_server::Control for Control {
         let id = request_id(&request.request_id);
         let service = service_id(&request.id);
         let audit = Audit::new("UpdateService", &caller, &id, &service);
-        audit.end(async { caller?; self.update(id?, service?, request).await }).await
+        audit
+            .end(async {
+                caller?;
+                self.update(id?, service?, request).await
+            })
+            .await
     }
 
     async fn remove_service(
@@ -107,7 +117,12 @@ impl v1::control_server::Control for Control {
         let id = request_id(&request.request_id);
         let service = service_id(&request.id);
         let audit = Audit::new("RemoveService", &caller, &id, &service);
-        audit.end(async { caller?; self.remove(id?, service?).await }).await
+        audit
+            .end(async {
+                caller?;
+                self.remove(id?, service?).await
+            })
+            .await
     }
 
     async fn get_service(
@@ -160,3 +175,6 @@ impl v1::control_server::Control for Control {
         self.cluster(request.into_inner()).await.map(Response::new)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,12 +104,10 @@ impl Sent {
         node: NodeId,
         marks: &Marks,
     ) -> (Vec<Arc<Task>>, Vec<TaskId>) {
-        let is_news = |task: &&Arc<Task>| {
-            self.tasks.get(&task.id) != Some(&task.meta.decided_version)
-        };
-        let theirs = |task: &&Arc<Task>| {
-            task.node == Some(node) && task.status.state >= TaskState::Assigned
-        };
+        let is_news =
+            |task: &&Arc<Task>| self.tasks.get(&task.id) != Some(&task.meta.decided_version);
+        let theirs =
+            |task: &&Arc<Task>| task.node == Some(node) && task.status.state >= TaskState::Assigned;
         if marks.all {
             let all = snapshot.tasks_on_node(&node).filter(theirs).filter(is_news);
             let is_gone = |id: &&TaskId| snapshot.task(id).filter(theirs).is_none();

@@ -103,7 +103,7 @@ impl Live {
         pile
     }
 
-    fn mark(&self, task: TaskId) {
+    pub(super) fn mark(&self, task: TaskId) {
         lock(&self.pile).mark(|marks| marks.add(task));
     }
 

@@ -3,6 +3,7 @@
 //! Runs this machine's node until SIGTERM or SIGINT. A shell around `swarm-node`: it reads the
 //! settings (flags, then the file, then defaults), sets up logging, and waits for a signal.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -69,13 +70,25 @@ pub(crate) async fn run(args: Daemon, _: &Global) -> anyhow::Result<()> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let node = Node::start(settings.into_options()).await.context("start the node")?;
+    let mut signalled = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let node = tokio::select! {
+        node = Node::start(settings.into_options()) => node.context("start the node")?,
+        () = signalled() => return Ok(()),
+    };
     let outcome = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        () = signalled() => Ok(()),
         failure = node.failed() => Err(failure),
     };
-    node.stop().await;
+    tokio::select! {
+        () = node.stop() => {}
+        // Whoever asks twice does not want to wait; what was acknowledged is on disk.
+        () = signalled() => tracing::warn!("stopped at once, on a second signal"),
+    }
     outcome.context("the node cannot go on")
 }
 
@@ -121,8 +134,10 @@ impl Settings {
 
 fn start_logging(format: LogFormat) {
     // openraft tells of every vote at info level; what it amounts to is told by swarm-raft.
-    let filter = EnvFilter::try_from_env("SWARM_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+    let filter = EnvFilter::try_from_env("SWARM_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -23,10 +23,10 @@ pub(crate) async fn run(_: Info, client: &Client, out: &mut Printer) -> anyhow::
 
 fn rows(info: &NodeInfo) -> Vec<(&'static str, String)> {
     let id = |id: Option<String>| id.unwrap_or_else(|| "none".to_owned());
-    let mut rows = vec![
-        ("Swarm", info.state.to_string()),
-        (" NodeID", id(info.node.map(|id| id.to_string()))),
-    ];
+    let mut rows = vec![("Swarm", info.state.to_string())];
+    if let Some(node) = &info.node {
+        rows.push((" NodeID", node.to_string()));
+    }
     if !info.error.is_empty() {
         rows.push((" Error", info.error.clone()));
     }

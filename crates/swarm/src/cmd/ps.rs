@@ -24,5 +24,6 @@ pub(crate) async fn run(args: Ps, client: &Client, out: &mut Printer) -> anyhow:
 
     let mut tasks = args.read.unwrap(tasks, out);
     tasks.retain(|task| !task.status.state.is_terminal());
-    Ok(out.table(&task_table::table(tasks, &nodes, args.width, Timestamp::now()))?)
+    let table = task_table::table(tasks, &nodes, args.width, Timestamp::now(), out);
+    Ok(out.table(&table)?)
 }

@@ -4,6 +4,7 @@ pub(crate) mod json;
 pub(crate) mod task_table;
 
 use swarm_client::{Answer, Consistency};
+use swarm_types::image::ImageRef;
 
 use crate::output::Printer;
 
@@ -23,7 +24,7 @@ impl ReadArgs {
     /// The answer's value; a stale one is announced with its age.
     pub(crate) fn unwrap<T>(self, answer: Answer<T>, out: &mut Printer) -> T {
         if let Some(age) = answer.age {
-            out.note(format_args!(
+            out.warn(format_args!(
                 "stale: as of log index {}, {} ms ago",
                 answer.applied_index,
                 age.as_millis()
@@ -41,7 +42,27 @@ pub(crate) fn capitalized(word: &str) -> String {
     })
 }
 
-/// The first twelve characters of an id.
-pub(crate) fn short(id: &str) -> String {
-    id.chars().take(12).collect()
+/// The image as Docker's tables show it: the short name, without a digest.
+pub(crate) fn familiar(image: &str) -> String {
+    let bare = image.split_once('@').map_or(image, |(name, _)| name);
+    bare.parse::<ImageRef>().map_or_else(|_| bare.to_owned(), |parsed| parsed.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_lose_their_digest_and_their_default_registry() {
+        let digest = format!("@sha256:{}", "a".repeat(64));
+        for (image, shown) in [
+            ("web:1", "web:1"),
+            ("docker.io/library/web:1", "web:1"),
+            (&format!("web:1{digest}"), "web:1"),
+            (&format!("docker.io/me/web:1{digest}"), "me/web:1"),
+            ("registry.local:5000/web:1", "registry.local:5000/web:1"),
+        ] {
+            assert_eq!(familiar(image), shown);
+        }
+    }
 }

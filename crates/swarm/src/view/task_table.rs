@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use swarm_types::text::{ellipsis, human_duration, natural_cmp};
+use swarm_types::text::{ellipsis, human_duration, natural_cmp, short_id};
 use swarm_types::{Node, NodeId, Task, Timestamp};
 
-use super::{capitalized, short};
-use crate::output::Table;
+use super::{capitalized, familiar};
+use crate::output::{Printer, Table};
 
 /// Widest cell of the error column.
 const ERROR_WIDTH: usize = 30;
@@ -20,9 +20,16 @@ pub(crate) struct Width {
 }
 
 /// Rows by name, newest first; older tasks of the same name are indented below the newest.
-pub(crate) fn table(mut tasks: Vec<Task>, nodes: &[Node], width: Width, now: Timestamp) -> Table {
-    let hosts: BTreeMap<NodeId, &str> =
-        nodes.iter().map(|node| (node.id, node.description.hostname.as_str())).collect();
+///
+/// JSON rows carry the plain name.
+pub(crate) fn table(
+    mut tasks: Vec<Task>,
+    nodes: &[Node],
+    width: Width,
+    now: Timestamp,
+    out: &Printer,
+) -> Table {
+    let hosts: BTreeMap<NodeId, &str> = nodes.iter().map(|node| (node.id, host(node))).collect();
     tasks.sort_by(|a, b| {
         natural_cmp(&name(a), &name(b)).then(b.meta.created_at.cmp(&a.meta.created_at))
     });
@@ -40,15 +47,17 @@ pub(crate) fn table(mut tasks: Vec<Task>, nodes: &[Node], width: Width, now: Tim
     let mut above = String::new();
     for task in &tasks {
         let name = name(task);
-        let shown = if name == above { format!(r" \_ {name}") } else { name.clone() };
+        let is_older = name == above && !out.wants_json();
+        let shown = if is_older { format!(r" \_ {name}") } else { name.clone() };
         let node =
             task.node.map(|id| hosts.get(&id).map_or_else(|| id.to_string(), ToString::to_string));
         table.row(
             task.id,
             [
-                if width.no_trunc { task.id.to_string() } else { short(task.id.as_str()) },
+                if width.no_trunc { task.id.as_str() } else { short_id(task.id.as_str()) }
+                    .to_owned(),
                 shown,
-                image(task).to_owned(),
+                if width.no_trunc { image(task).to_owned() } else { familiar(image(task)) },
                 node.unwrap_or_default(),
                 capitalized(task.desired.as_str()),
                 current_state(task, now),
@@ -59,6 +68,14 @@ pub(crate) fn table(mut tasks: Vec<Task>, nodes: &[Node], width: Width, now: Tim
         above = name;
     }
     table
+}
+
+/// The node's name, else its host's.
+fn host(node: &Node) -> &str {
+    [&node.spec.annotations.name, &node.description.hostname]
+        .into_iter()
+        .find(|name| !name.is_empty())
+        .map_or(node.id.as_str(), String::as_str)
 }
 
 /// `SERVICE.SLOT`, or `SERVICE.NODE` for global services.
@@ -77,9 +94,31 @@ fn current_state(task: &Task, now: Timestamp) -> String {
 }
 
 fn error(task: &Task, width: Width) -> String {
-    if task.status.err.is_empty() {
+    shown_error(&task.status.err, width)
+}
+
+/// Docker cuts first and quotes then.
+fn shown_error(text: &str, width: Width) -> String {
+    if text.is_empty() {
         return String::new();
     }
-    let quoted = format!("\"{}\"", task.status.err.replace('\n', " "));
-    if width.no_trunc { quoted } else { ellipsis(&quoted, ERROR_WIDTH) }
+    let line = text.replace('\n', " ");
+    let line = if width.no_trunc { line } else { ellipsis(&line, ERROR_WIDTH) };
+    format!("\"{line}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_cut_to_thirty_columns_and_quoted_whole() {
+        let text = "no suitable node (insufficient resources on 1 node)";
+
+        let cut = shown_error(text, Width { no_trunc: false });
+
+        assert_eq!(cut, "\"no suitable node (insufficien…\"");
+        assert_eq!(shown_error(text, Width { no_trunc: true }), format!("\"{text}\""));
+        assert_eq!(shown_error("", Width { no_trunc: false }), "");
+    }
 }

@@ -1,10 +1,9 @@
 //! `swarm image ls`
 
 use swarm_client::Client;
-use swarm_types::text::{decimal_size, natural_cmp};
+use swarm_types::text::{decimal_size, natural_cmp, short_id};
 
 use crate::output::{Printer, Table};
-use crate::view::short;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Ls {}
@@ -15,11 +14,8 @@ pub(crate) async fn run(_: Ls, client: &Client, out: &mut Printer) -> anyhow::Re
 
     let mut table = Table::new(&[("NAME", "Name"), ("IMAGE ID", "ID"), ("SIZE", "Size")]);
     for image in images {
-        let digest = image.digest.trim_start_matches("sha256:");
-        table.row(
-            &image.digest,
-            [image.name.clone(), short(digest), decimal_size(image.size_bytes)],
-        );
+        let id = short_id(&image.digest);
+        table.row(id, [image.name.clone(), id.to_owned(), decimal_size(image.size_bytes)]);
     }
     Ok(out.table(&table)?)
 }

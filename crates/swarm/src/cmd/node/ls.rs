@@ -2,6 +2,7 @@
 
 use swarm_client::Client;
 use swarm_types::Node;
+use swarm_types::text::natural_cmp;
 
 use crate::output::{Printer, Table};
 use crate::view::{ReadArgs, capitalized};
@@ -15,7 +16,9 @@ pub(crate) struct Ls {
 pub(crate) async fn run(args: Ls, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let info = client.info().await?;
     let mut nodes = args.read.unwrap(client.nodes(args.read.consistency()).await?, out);
-    nodes.sort_by(|a, b| a.description.hostname.cmp(&b.description.hostname).then(a.id.cmp(&b.id)));
+    nodes.sort_by(|a, b| {
+        natural_cmp(&a.description.hostname, &b.description.hostname).then(a.id.cmp(&b.id))
+    });
 
     let mut table = Table::new(&[
         ("ID", "ID"),
@@ -26,11 +29,11 @@ pub(crate) async fn run(args: Ls, client: &Client, out: &mut Printer) -> anyhow:
         ("ENGINE VERSION", "EngineVersion"),
     ]);
     for node in &nodes {
-        let mark = if info.node == Some(node.id) { " *" } else { "" };
+        let mark = if info.node == Some(node.id) { "*" } else { " " };
         table.row(
             node.id,
             [
-                format!("{}{mark}", node.id),
+                id(node, mark, out),
                 node.description.hostname.clone(),
                 capitalized(node.status.state.as_str()),
                 capitalized(node.spec.availability.as_str()),
@@ -40,6 +43,11 @@ pub(crate) async fn run(args: Ls, client: &Client, out: &mut Printer) -> anyhow:
         );
     }
     Ok(out.table(&table)?)
+}
+
+/// The mark of the node that was asked belongs to the table only.
+fn id(node: &Node, mark: &str, out: &Printer) -> String {
+    if out.wants_json() { node.id.to_string() } else { format!("{} {mark}", node.id) }
 }
 
 fn manager_status(node: &Node, leads: bool) -> &'static str {

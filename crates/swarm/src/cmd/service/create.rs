@@ -103,7 +103,7 @@ pub(crate) async fn run(args: Create, client: &Client, out: &mut Printer) -> any
     let created = client.create_service(&spec(args, networks)).await.context("create service")?;
 
     for warning in &created.warnings {
-        out.note(warning);
+        out.warn(warning);
     }
     out.line(created.service.id)?;
     settle::settled(wait, created.service.id, client, out).await

@@ -26,5 +26,5 @@ pub(crate) async fn run(args: Inspect, client: &Client, out: &mut Printer) -> an
         }
     }
     out.json(&Value::Array(found))?;
-    super::all_found(missing)
+    super::all_done(&missing)
 }

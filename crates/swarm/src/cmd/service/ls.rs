@@ -2,10 +2,10 @@
 
 use swarm_client::{Client, ServiceRow};
 use swarm_types::spec::service::ServiceMode;
-use swarm_types::text::natural_cmp;
+use swarm_types::text::{natural_cmp, short_id};
 
 use crate::output::{Printer, Table};
-use crate::view::{ReadArgs, short};
+use crate::view::{ReadArgs, familiar};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Ls {
@@ -28,13 +28,13 @@ pub(crate) async fn run(args: Ls, client: &Client, out: &mut Printer) -> anyhow:
     for row in &rows {
         let image = row.service.spec.task.container().map_or("", |it| it.image.as_str());
         table.row(
-            row.service.id,
+            short_id(row.service.id.as_str()),
             [
-                short(row.service.id.as_str()),
+                short_id(row.service.id.as_str()).to_owned(),
                 name(row).to_owned(),
                 mode(row.service.spec.mode).to_owned(),
                 replicas(row),
-                image.to_owned(),
+                familiar(image),
                 String::new(),
             ],
         );

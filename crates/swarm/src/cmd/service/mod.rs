@@ -44,7 +44,7 @@ pub(crate) async fn run(
 }
 
 /// Fails with every error on a line of its own, after what could be done was done.
-fn all_found(failed: Vec<swarm_client::ClientError>) -> anyhow::Result<()> {
+fn all_done(failed: &[impl ToString]) -> anyhow::Result<()> {
     if failed.is_empty() {
         return Ok(());
     }

@@ -31,7 +31,8 @@ pub(crate) async fn run(args: Ps, client: &Client, out: &mut Printer) -> anyhow:
         let filter = TaskFilter { services: found, ..TaskFilter::default() };
         let tasks = args.read.unwrap(client.tasks(&filter, consistency).await?, out);
         let nodes = client.nodes(consistency).await?.value;
-        out.table(&task_table::table(tasks, &nodes, args.width, Timestamp::now()))?;
+        let table = task_table::table(tasks, &nodes, args.width, Timestamp::now(), out);
+        out.table(&table)?;
     }
-    super::all_found(missing)
+    super::all_done(&missing)
 }

@@ -2,8 +2,8 @@
 //!
 //! Prints one line per service, then waits until every service runs as asked unless `--detach`.
 
-use anyhow::Context;
 use swarm_client::{Client, Consistency};
+use swarm_types::ServiceId;
 use swarm_types::spec::service::ServiceMode;
 
 use super::settle::{self, Wait};
@@ -19,24 +19,31 @@ pub(crate) struct Scale {
 }
 
 pub(crate) async fn run(args: Scale, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let mut scaled = Vec::new();
+    let (mut scaled, mut failed) = (Vec::new(), Vec::new());
     for (name, replicas) in &args.targets {
-        let service = client.service(name, Consistency::Linearizable).await?.value;
-        anyhow::ensure!(
-            matches!(service.spec.mode, ServiceMode::Replicated { .. }),
-            "service {name} cannot be scaled: scale is for replicated services"
-        );
-        let mut spec = service.spec.clone();
-        spec.mode = ServiceMode::Replicated { replicas: *replicas };
-        let updated = client.update_service(&service, &spec).await;
-        let updated = updated.with_context(|| format!("scale service {name}"))?;
-        out.line(format_args!("{name} scaled to {replicas}"))?;
-        scaled.push(updated.service.id);
+        match scale(name, *replicas, client).await {
+            Ok(service) => {
+                out.line(format_args!("{name} scaled to {replicas}"))?;
+                scaled.push(service);
+            }
+            Err(error) => failed.push(format!("scale service {name}: {error:#}")),
+        }
     }
     for service in scaled {
         settle::settled(args.wait, service, client, out).await?;
     }
-    Ok(())
+    super::all_done(&failed)
+}
+
+async fn scale(name: &str, replicas: u64, client: &Client) -> anyhow::Result<ServiceId> {
+    let service = client.service(name, Consistency::Linearizable).await?.value;
+    anyhow::ensure!(
+        matches!(service.spec.mode, ServiceMode::Replicated { .. }),
+        "scale is for replicated services"
+    );
+    let mut spec = service.spec.clone();
+    spec.mode = ServiceMode::Replicated { replicas };
+    Ok(client.update_service(&service, &spec).await?.service.id)
 }
 
 fn parse_target(text: &str) -> Result<(String, u64), String> {
