@@ -25,7 +25,7 @@ pub(crate) struct Create {
     #[arg(long, default_value = "")]
     name: String,
     /// Number of tasks
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     replicas: u64,
     /// At most that many tasks per node; 0 means unlimited
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -64,7 +64,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     limit_memory: Option<i64>,
     /// Most processes of a task; 0 means unlimited
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", allow_negative_numbers = true)]
     limit_pids: i64,
     /// CPUs the scheduler sets aside for a task
     #[arg(long, value_name = "CPUS", value_parser = parse_cpus)]
