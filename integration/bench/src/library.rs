@@ -10,7 +10,7 @@ use crate::figure::{note, spread};
 use crate::{Effort, Outcome};
 
 pub(crate) fn state(effort: Effort) -> Outcome {
-    repeat("state-bench", &[], if effort == Effort::Full { 5 } else { 1 })
+    repeat("state-bench", &[], if effort == Effort::Full { 3 } else { 1 })
 }
 
 pub(crate) fn planner(effort: Effort) -> Outcome {
