@@ -3,6 +3,7 @@
 //! The text form is Docker's. Ids are made by an [`IdSource`] only, outside `apply`, and reused
 //! by every retry of the same proposal.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -25,8 +26,22 @@ pub struct InvalidId {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name([u8; ID_LEN]);
+
+        impl Ord for $name {
+            #[inline]
+            fn cmp(&self, other: &Self) -> Ordering {
+                order(&self.0, &other.0)
+            }
+        }
+
+        impl PartialOrd for $name {
+            #[inline]
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// The id as text.
@@ -106,6 +121,19 @@ ids! {
     ResourceId;
 }
 
+/// The order of the bytes, by words: tables compare ids all the time, and a call of `memcmp`
+/// costs more than the first word, which nearly always decides.
+#[inline]
+fn order(a: &[u8; ID_LEN], b: &[u8; ID_LEN]) -> Ordering {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    for (a, b) in a.iter().zip(b) {
+        if a != b {
+            return u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b));
+        }
+    }
+    a_rest[0].cmp(&b_rest[0])
+}
+
 fn parse(text: &str) -> Result<[u8; ID_LEN], InvalidId> {
     let refuse = || InvalidId { text: text.chars().take(64).collect() };
     let bytes: [u8; ID_LEN] = text.as_bytes().try_into().map_err(|_| refuse())?;
@@ -166,7 +194,22 @@ impl IdSource {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Ids that agree up to any place order as their bytes do.
+        #[test]
+        fn the_order_is_that_of_the_bytes(
+            a: [u8; ID_LEN], b: [u8; ID_LEN], same in 0..=ID_LEN
+        ) {
+            let mut b = b;
+            b[..same].copy_from_slice(&a[..same]);
+            prop_assert_eq!(TaskId(a).cmp(&TaskId(b)), a.cmp(&b));
+            prop_assert_eq!(TaskId(a) == TaskId(b), a == b);
+        }
+    }
 
     #[test]
     fn ids_survive_their_text_form() {
