@@ -1,8 +1,9 @@
 //! The one writer: takes entries in the order of the log, one at a time.
 //!
-//! Every group stands on its own. A refused one leaves no trace because it is applied on a
-//! clone of the tables, or was refused before its first write. A panic refuses the group that
-//! caused it, on every replica alike, instead of stopping all managers again and again.
+//! Every group stands on its own. Nearly every refused one is refused before its first write. One
+//! that wrote already, or panicked, spoils the pass: the entry is done again with a copy of the
+//! tables before each group, so that a refused group leaves no trace. A panic refuses the group
+//! that caused it, on every replica alike, instead of stopping all managers again and again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -105,7 +106,7 @@ impl State {
         self.admit(index, entry)?;
         let at = self.at.max(entry.at);
 
-        let mut pass = self.pass(index, at, &entry.groups, Savepoints::LongGroups);
+        let mut pass = self.pass(index, at, &entry.groups, Savepoints::None);
         if pass.spoiled {
             pass = self.pass(index, at, &entry.groups, Savepoints::EveryGroup);
         }
@@ -192,12 +193,11 @@ impl State {
     }
 }
 
-/// Which groups are applied on a clone of their own.
+/// Before which groups the tables are kept, to return to when the group is refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Savepoints {
-    /// Those with several changes. A single change is refused before it writes; should one ever
-    /// fail later, the pass is spoiled and the entry is done again with more care.
-    LongGroups,
+    /// None: a kept copy makes every write after it copy what it touches.
+    None,
     /// All of them.
     EveryGroup,
 }
@@ -224,8 +224,8 @@ impl Pass {
             return;
         }
 
-        let always = savepoints == Savepoints::EveryGroup;
-        let savepoint = (always || group.changes.len() > 1).then(|| self.txn.tables.clone());
+        let careful = savepoints == Savepoints::EveryGroup;
+        let savepoint = careful.then(|| self.txn.tables.clone());
         let written = self.txn.events.len();
 
         let guarded = catch_unwind(AssertUnwindSafe(|| act(&mut self.txn, group)));
@@ -272,8 +272,8 @@ mod tests {
         let state = State::new();
         let group = group("kind", ResourceId::MIN);
 
-        let mut fast = state.pass(1, Timestamp(1), &[], Savepoints::LongGroups);
-        fast.group(&group, Savepoints::LongGroups, half);
+        let mut fast = state.pass(1, Timestamp(1), &[], Savepoints::None);
+        fast.group(&group, Savepoints::None, half);
         assert!(fast.spoiled && fast.results.is_empty());
 
         let mut careful = state.pass(1, Timestamp(1), &[], Savepoints::EveryGroup);
