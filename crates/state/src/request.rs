@@ -2,14 +2,14 @@
 //!
 //! A request is remembered for [`REQUEST_MEMORY`] on the state's clock, and no longer than it
 //! is among the newest [`REQUEST_LIMIT`]. Age is judged once per entry, so that every replica
-//! forgets at the same point of the log; (time, id) orders requests, so that a restored replica
-//! forgets the same ones.
+//! forgets at the same point of the log. Requests are kept, written down and restored in the
+//! order they were applied in: the clock cannot tell that order, since it stands still while a
+//! proposer's clock is behind.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use immutable_chunkmap::map::Map;
-use immutable_chunkmap::set::Set;
 use swarm_types::{Refusal, RememberedRequest, RequestId, Timestamp};
 
 use crate::hash::Sum;
@@ -26,22 +26,27 @@ const REQUEST: u8 = 33;
 /// The remembered requests.
 #[derive(Clone, Default)]
 pub(crate) struct Requests {
-    by_id: Map<RequestId, Arc<RememberedRequest>, 64>,
-    by_age: Set<(Timestamp, RequestId), 64>,
+    /// Numbers, not the requests: an entry writes all over this map, and copying a chunk of it
+    /// must not touch what each request holds.
+    by_id: Map<RequestId, u64, 32>,
+    /// Oldest first, numbered as they came.
+    by_age: Map<u64, Arc<RememberedRequest>, 32>,
+    next: u64,
     sum: Sum,
 }
 
 impl Requests {
     pub(crate) fn get(&self, id: &RequestId) -> Option<&Arc<RememberedRequest>> {
-        self.by_id.get(id)
+        self.by_age.get(self.by_id.get(id)?)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
+    /// Oldest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<RememberedRequest>> {
-        self.by_id.into_iter().map(|(_, remembered)| remembered)
+        self.by_age.into_iter().map(|(_, remembered)| remembered)
     }
 
     pub(crate) const fn sum(&self) -> Sum {
@@ -52,27 +57,24 @@ impl Requests {
         self.insert(RememberedRequest { request: id, at, outcome });
     }
 
-    /// Enters a request that is not there yet.
+    /// Enters a request that is not there yet and is newer than all others.
     pub(crate) fn insert(&mut self, remembered: RememberedRequest) {
         self.sum.add(Sum::of(REQUEST, &remembered));
-        self.by_age.insert_cow((remembered.at, remembered.request));
-        self.by_id.insert_cow(remembered.request, Arc::new(remembered));
+        self.by_id.insert_cow(remembered.request, self.next);
+        self.by_age.insert_cow(self.next, Arc::new(remembered));
+        self.next += 1;
     }
 
     /// Forgets what is too old at `now` or too much.
     pub(crate) fn forget(&mut self, now: Timestamp) {
-        let mut surplus = self.len().saturating_sub(REQUEST_LIMIT);
-        let mut leaving = Vec::new();
-        for (at, id) in &self.by_age {
-            if surplus == 0 && now.since(*at) < REQUEST_MEMORY {
-                break;
-            }
-            surplus = surplus.saturating_sub(1);
-            leaving.push((*at, *id));
-        }
-        for key in leaving {
-            self.by_age.remove_cow(&key);
-            if let Some(gone) = self.by_id.remove_cow(&key.1) {
+        let surplus = self.len().saturating_sub(REQUEST_LIMIT);
+        let old = |it: &RememberedRequest| now.since(it.at) >= REQUEST_MEMORY;
+        let all = self.by_age.into_iter().enumerate();
+        let leaving = all.take_while(|(at, (_, it))| *at < surplus || old(it));
+        let leaving: Vec<_> = leaving.map(|(_, (key, it))| (*key, it.request)).collect();
+        for (key, id) in leaving {
+            self.by_id.remove_cow(&id);
+            if let Some(gone) = self.by_age.remove_cow(&key) {
                 self.sum.subtract(Sum::of(REQUEST, &gone));
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use swarm_types::{
     Object, ObjectId, Record, Refusal, RememberedRequest, RequestId, SnapshotHeader, Task, TaskId,
-    Template,
+    Template, Timestamp,
 };
 
 use crate::apply::exists;
@@ -30,6 +30,9 @@ pub enum RestoreError {
     /// A request came twice.
     #[error("request {0} is in the snapshot twice")]
     RequestTwice(RequestId),
+    /// A request is older than the one before it: the order of applying them is lost.
+    #[error("request {0} is in the snapshot out of order")]
+    RequestOutOfOrder(RequestId),
     /// An object cannot stand beside those before it.
     #[error("{object} contradicts another object: {why}")]
     Contradiction {
@@ -71,11 +74,18 @@ impl State {
             return Err(RestoreError::NoHeader);
         };
         let mut state = Self { applied: header.applied, at: header.at, ..Self::default() };
+        let mut newest = Timestamp::default();
         for record in records {
             match record {
                 Record::Header(_) => return Err(RestoreError::SecondHeader),
                 Record::Object(object) => load(&mut state.tables, object)?,
-                Record::Request(request) => state.load_request(request)?,
+                Record::Request(request) => {
+                    if request.at < newest || header.at < request.at {
+                        return Err(RestoreError::RequestOutOfOrder(request.request));
+                    }
+                    newest = request.at;
+                    state.load_request(request)?;
+                }
             }
         }
         state.verify(&header)?;

@@ -2,7 +2,8 @@
 
 use crate::{Object, Refusal, RequestId, Timestamp};
 
-/// One record of a snapshot. The header comes first; the order of the others does not matter.
+/// One record of a snapshot. The header comes first. Objects come in any order, requests in the
+/// order they were applied in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Record {
     /// Where in the log the snapshot was taken.
