@@ -80,9 +80,13 @@ impl Txn {
         Ok(())
     }
 
+    /// Also a port that is not worked out yet: its service could not get one without the mesh.
     fn need_no_ingress_port(&self, id: NetworkId) -> Result<(), Refusal> {
-        let user = self.tables.ports.into_iter().find(|port| port.mode == PublishMode::Ingress);
-        user.map_or(Ok(()), |port| in_use(id, self.describe(ObjectId::Service(port.service))))
+        let user = self.tables.services.into_iter().find(|(_, service)| {
+            let mut ports = service.spec.endpoint.ports.iter().chain(&service.endpoint.ports);
+            ports.any(|port| port.mode == PublishMode::Ingress)
+        });
+        user.map_or(Ok(()), |(user, _)| in_use(id, self.describe(ObjectId::Service(*user))))
     }
 }
 
