@@ -10,11 +10,21 @@ use crate::kind::service_references;
 
 impl Txn {
     pub(super) fn create_service(&mut self, service: &Service) -> Result<(), Refusal> {
+        self.need_no_leftover(service.id)?;
         self.need_referenced(&service.spec)?;
         self.need_endpoint(&service.endpoint)?;
         let job = service.spec.mode.is_job();
         let job = job.then_some(JobStatus { iteration: 0, last_execution: self.at });
         self.create(Service { previous: None, update_status: None, job, ..service.clone() })
+    }
+
+    /// Tasks outlive their service, and name it: one that comes back under the same id would
+    /// take them for its own, with slots and versions that mean something else.
+    fn need_no_leftover(&self, id: ServiceId) -> Result<(), Refusal> {
+        match self.tables.in_slots(id, 0, u64::MAX).next() {
+            Some(_) => Err(Refusal::Exists(ObjectId::Service(id))),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn update_service(
