@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use swarm_state::{Accepted, Applied, Snapshot, State};
 use swarm_types::object::node::NodeDescription;
+use swarm_types::object::service::{UpdateState, UpdateStatus};
 use swarm_types::spec::Annotations;
 use swarm_types::spec::network::NetworkSpec;
 use swarm_types::spec::node::{NodeRole, NodeSpec};
 use swarm_types::spec::secret::SecretSpec;
 use swarm_types::spec::service::{EndpointSpec, PortConfig, PublishMode, ServiceMode, ServiceSpec};
+use swarm_types::spec::volume::VolumeSpec;
 use swarm_types::*;
 
 pub(crate) struct World {
@@ -197,4 +199,33 @@ pub(crate) fn desire(task: TaskId, desired: TaskState) -> Change {
 
 pub(crate) fn end(task: TaskId, state: TaskState) -> Change {
     Change::EndTask { task, state, message: "test".to_owned() }
+}
+
+pub(crate) fn cluster(id: ClusterId) -> Cluster {
+    Cluster {
+        id,
+        meta: Meta::default(),
+        spec: Default::default(),
+        root_ca: Default::default(),
+        epoch: 1,
+        level: 1,
+        address_pools: vec![],
+        subnet_size: 24,
+        data_path_port: 4789,
+        vni_base: 4096,
+        data_path_keys: vec![],
+        key_clock: 1,
+        unlock_key: Sensitive::default(),
+        removed_nodes: vec![],
+    }
+}
+
+pub(crate) fn volume(id: VolumeId, name: &str) -> Volume {
+    let spec = VolumeSpec { annotations: named(name), ..VolumeSpec::default() };
+    Volume { id, meta: Meta::default(), spec, publish: vec![], info: None, pending_delete: false }
+}
+
+pub(crate) fn rollback() -> UpdateStatus {
+    let (state, message) = (UpdateState::RollbackStarted, String::new());
+    UpdateStatus { state, started_at: None, completed_at: None, message }
 }

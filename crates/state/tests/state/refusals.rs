@@ -16,7 +16,7 @@ use swarm_types::*;
 use crate::kit::*;
 
 /// Expects a refusal whose text holds `why`, and no event.
-fn refuse(world: &mut World, change: Change, why: &str) {
+pub(crate) fn refuse(world: &mut World, change: Change, why: &str) {
     let group = world.group(vec![], vec![change]);
     let applied = world.entry(vec![group]);
     let refusal = applied.results[0].clone().expect_err(why);
@@ -24,17 +24,17 @@ fn refuse(world: &mut World, change: Change, why: &str) {
     assert_eq!(applied.events.events, []);
 }
 
-fn create(world: &mut World, spec: ServiceSpec) -> Change {
+pub(crate) fn create(world: &mut World, spec: ServiceSpec) -> Change {
     Change::CreateService(Box::new(service(world.ids.draw(), spec)))
 }
 
-fn on_network(name: &str, network: NetworkId) -> ServiceSpec {
+pub(crate) fn on_network(name: &str, network: NetworkId) -> ServiceSpec {
     let target = NetworkTarget::Network(network);
     let networks = vec![NetworkAttachmentConfig { target, ..Default::default() }];
     ServiceSpec { task: TaskSpec { networks, ..TaskSpec::default() }, ..spec(name) }
 }
 
-fn with_secret(name: &str, id: SecretId, secret: &str) -> ServiceSpec {
+pub(crate) fn with_secret(name: &str, id: SecretId, secret: &str) -> ServiceSpec {
     let secrets =
         vec![SecretReference { id, name: secret.to_owned(), target: FileTarget::default() }];
     let container = ContainerSpec { secrets, ..ContainerSpec::default() };
@@ -42,7 +42,7 @@ fn with_secret(name: &str, id: SecretId, secret: &str) -> ServiceSpec {
     ServiceSpec { task: TaskSpec { runtime, ..TaskSpec::default() }, ..spec(name) }
 }
 
-fn ingress(world: &mut World) -> Network {
+pub(crate) fn ingress(world: &mut World) -> Network {
     let mut network = network(world.ids.draw(), "ingress");
     network.spec.ingress = true;
     network
@@ -57,7 +57,7 @@ fn endpoint(network: NetworkId, last: u8) -> Box<Endpoint> {
     Box::new(Endpoint { ports: vec![], virtual_ips })
 }
 
-fn pending(task: TaskId, network: NetworkId, last: u8) -> Change {
+pub(crate) fn pending(task: TaskId, network: NetworkId, last: u8) -> Change {
     let (addresses, aliases) = (vec![address(last)], vec![]);
     Change::SetTaskPending(task, vec![NetworkAttachment { network, addresses, aliases }])
 }
