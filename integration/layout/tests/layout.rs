@@ -1,5 +1,7 @@
 //! Fails when the repository no longer has the shape `docs/architecture.md` describes.
 
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
