@@ -191,6 +191,9 @@ impl MarkFile {
         };
         let file = OpenOptions::new().read(true).write(true).open(path);
         let file = file.map_err(OpenError::io("open", path))?;
+        // A process that was killed may have left it written and not synced. Until it is, the
+        // other half may not be overwritten, nor anything be done because of what it says.
+        disk.sync_data(&file, path).map_err(OpenError::io("sync", path))?;
         Ok(Self { file, path: path.into(), disk, sealer, number, mark })
     }
 
