@@ -141,13 +141,13 @@ impl Snapshots {
             self.get().filter(|(current, _)| current.last_log_id > meta.last_log_id)
         {
             // One that was sent came into use while this one was written.
-            let removed = self.0.disk.remove(temporary);
-            removed.map_err(StopReason::disk("remove", temporary))?;
+            self.remove(temporary).await?;
             return Ok(newer);
         }
         let path = self.path(&meta);
-        let wrong = || StopReason::disk("rename", &path);
-        self.0.disk.rename(temporary, &path).map_err(wrong())?;
+        let (disk, from, to) = (self.0.disk.clone(), temporary.to_path_buf(), path.clone());
+        let renamed = self.aside(move || disk.rename(&from, &to)).await?;
+        renamed.map_err(StopReason::disk("rename", &path))?;
         let id = snapshot_id(&meta.snapshot_id).map_err(wrong_id(&path))?;
         if let Some(last) = meta.last_log_id {
             self.0.log.use_snapshot(SnapshotRef { id, last }).await?;
@@ -155,10 +155,15 @@ impl Snapshots {
         let current = self.hold(path.clone(), meta).map_err(StopReason::disk("open", &path))?;
         let before = self.current().replace(current.clone());
         if let Some(before) = before.filter(|before| before.file.path != path) {
-            let removed = self.0.disk.remove(&before.file.path);
-            removed.map_err(StopReason::disk("remove", &before.file.path))?;
+            self.remove(&before.file.path).await?;
         }
         Ok((current.meta, current.file))
+    }
+
+    async fn remove(&self, path: &Path) -> Result<(), StopReason> {
+        let (disk, target) = (self.0.disk.clone(), path.to_path_buf());
+        let removed = self.aside(move || disk.remove(&target)).await?;
+        removed.map_err(StopReason::disk("remove", path))
     }
 
     fn hold(&self, path: PathBuf, meta: SnapshotMeta) -> io::Result<Current> {
