@@ -170,7 +170,7 @@ pub(crate) fn encode_entry(entry: &LogEntry, after: &Tag) -> Vec<u8> {
     record.encode_to_vec()
 }
 
-pub(crate) fn decode_entry(bytes: &[u8]) -> Result<(LogEntry, Tag), Malformed> {
+pub(crate) fn decode_entry(bytes: &[u8]) -> Result<LogEntry, Malformed> {
     let record = EntryRecord::decode(bytes)?;
     let payload = match record.payload.ok_or_else(|| Malformed::new("an entry without payload"))? {
         PayloadRecord::Blank(_) => EntryPayload::Blank,
@@ -180,8 +180,14 @@ pub(crate) fn decode_entry(bytes: &[u8]) -> Result<(LogEntry, Tag), Malformed> {
         }
         PayloadRecord::Membership(membership) => EntryPayload::Membership(membership.try_into()?),
     };
+    Ok(LogEntry { log_id: record.id.into(), payload })
+}
+
+/// What ties an entry to its place, without decoding what it carries.
+pub(crate) fn decode_link(bytes: &[u8]) -> Result<(LogId, Tag), Malformed> {
+    let record = EntryRecord::decode(bytes)?;
     let after = record.after.try_into().map_err(|_| Malformed::new("an entry without a chain"))?;
-    Ok((LogEntry { log_id: record.id.into(), payload }, after))
+    Ok((record.id.into(), after))
 }
 
 /// Random id of a snapshot, unique in the world.

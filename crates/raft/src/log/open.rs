@@ -3,7 +3,11 @@
 //! Trusted means: the mark is whole; the tree begins right after the mark's floor, has no hole,
 //! reaches at least to the mark's last entry, which is the same one; each entry opens and
 //! follows the one before it; the vote is not lower than the mark's; the mark's snapshot holds
-//! everything below the floor. What lies beyond the mark was never acknowledged and may stay.
+//! everything below the floor.
+//!
+//! What lies beyond the mark was never acknowledged. What is whole of it stays, and is made
+//! durable and marked before anybody sees it; from the first entry on that is not, it is cut
+//! off: sled tears a batch when the power fails in the middle of it.
 
 use std::fs;
 use std::io;
@@ -15,14 +19,14 @@ use swarm_crypto::seal::Sealer;
 use tokio::sync::mpsc;
 
 use super::positions::Positions;
-use super::table::{Fact, Seal, Stored, Table};
+use super::table::{Broken, Fact, Seal, Stored, Table};
 use super::writer::{self, Writer};
 use super::{Log, Shared};
 use crate::disk::{Disk, parent};
 use crate::error::OpenError;
 use crate::fault::Fault;
 use crate::mark::{Anchor, Mark, MarkFile};
-use crate::record::{Malformed, PositionRecord, Tag, VoteRecord, decode_entry};
+use crate::record::{Malformed, PositionRecord, Tag, VoteRecord, decode_link};
 use crate::type_config::{LogId, MemberId, Vote};
 
 /// Requests that may wait for the thread; openraft has one at a time, readers a few.
@@ -101,7 +105,7 @@ pub(crate) async fn open(founding: Founding) -> Result<Found, OpenError> {
         if !path.exists() {
             return Err(without_mark(founding));
         }
-        let mark = MarkFile::open(&path, founding.disk.clone(), founding.sealer.clone())?;
+        let mut mark = MarkFile::open(&path, founding.disk.clone(), founding.sealer.clone())?;
         if !mark.get().complete {
             return Err(OpenError::Unfinished { dir: founding.dir.clone() });
         }
@@ -114,9 +118,31 @@ pub(crate) async fn open(founding: Founding) -> Result<Found, OpenError> {
         let seal = Seal { sealer: founding.sealer.clone(), store: mark.get().store };
         let table = Table::open(&founding.tree(), founding.disk.clone(), seal)?;
         let (tail, positions) = load(&table, mark.get())?;
+        confirm(&table, &mut mark, tail, &positions)?;
         Ok((table, mark, tail, positions))
     })
     .await
+}
+
+/// Makes what was found durable, and marks it: a process that was killed may have left it in
+/// the kernel's memory only, and from here on it counts.
+fn confirm(
+    table: &Table,
+    mark: &mut MarkFile,
+    tail: Tag,
+    positions: &Positions,
+) -> Result<(), OpenError> {
+    table.settle()?;
+    let marked = mark.get();
+    let beyond = positions.last > marked.last.map(|last| last.id);
+    if beyond || positions.vote != marked.vote {
+        let last = positions.last.map(|id| Anchor { id, tag: Some(tail) });
+        mark.update(|mark| {
+            mark.vote = positions.vote;
+            mark.last = if beyond { last } else { mark.last };
+        })?;
+    }
+    Ok(())
 }
 
 fn without_mark(founding: &Founding) -> OpenError {
@@ -143,7 +169,9 @@ where
         // Nobody waiting means that opening was given up; the thread then ends by itself.
         let _ = told.send(mark.get().clone());
         let Founding { disk, fault, .. } = founding;
-        Ok(Writer { table, mark, tail, disk, shared: theirs, fault })
+        // Of a purge that a crash interrupted, something may be left.
+        let dropped = mark.get().floor.map(|floor| floor.id.index);
+        Ok(Writer { table, mark, tail, disk, shared: theirs, fault, dropped })
     };
     let opened = writer::spawn(db.clone(), prepare, inbox, log_fault.clone());
     let opened = opened.map_err(OpenError::io("start the log thread for", &db))?;
@@ -162,7 +190,6 @@ fn load(table: &Table, mark: &Mark) -> Result<(Tag, Positions), OpenError> {
     {
         return Err(damaged(table, "no snapshot holds the entries that were dropped"));
     }
-    drop_below_floor(table, mark.floor)?;
     let tail = load_entries(table, mark, &mut positions)?;
     if positions.last < mark.last.map(|last| last.id) {
         let (found, wanted) = (shown(positions.last), shown(mark.last.map(|last| last.id)));
@@ -185,18 +212,29 @@ fn load_entries(table: &Table, mark: &Mark, positions: &mut Positions) -> Result
         None => Some(Tag::default()),
     };
     for stored in table.entries(chain.next) {
-        let stored = stored.map_err(|broken| damaged(table, broken))?;
-        let tag = stored.tag;
-        let size = stored.size;
-        let entry = chain.follow(stored).map_err(|why| damaged(table, why))?;
-        let id = entry.log_id;
+        let followed = stored.map_err(Misplaced::from).and_then(|stored| chain.follow(&stored));
+        let (id, tag, size) = match followed {
+            Ok(followed) => followed,
+            Err(why @ Misplaced::Broken(Broken::Sled(_))) => return Err(damaged(table, why)),
+            Err(why) if mark.last.is_some_and(|last| chain.next <= last.id.index) => {
+                return Err(damaged(table, why));
+            }
+            Err(why) => {
+                let file = table.path().display();
+                tracing::warn!(%file, %why, "entries that nobody acknowledged are cut off");
+                let mut batch = Batch::default();
+                table.drop_entries(&mut batch, chain.next..u64::MAX, usize::MAX)?;
+                table.commit(batch)?;
+                break;
+            }
+        };
         if mark
             .last
             .is_some_and(|last| last.id.index == id.index && last != Anchor { id, tag: Some(tag) })
         {
             return Err(damaged(table, format!("entry {} is not the acknowledged one", id.index)));
         }
-        positions.restore(entry, size);
+        positions.restore(id, size);
     }
     Ok(chain.tag.unwrap_or_default())
 }
@@ -209,18 +247,18 @@ struct Chain {
 }
 
 impl Chain {
-    fn follow(&mut self, stored: Stored) -> Result<crate::type_config::LogEntry, Misplaced> {
+    fn follow(&mut self, stored: &Stored) -> Result<(LogId, Tag, u32), Misplaced> {
         let index = stored.index;
         if index != self.next {
             return Err(Misplaced::Hole { from: self.next, to: index });
         }
-        let (entry, after) = decode_entry(&stored.clear)?;
-        if entry.log_id.index != index || self.tag.is_some_and(|tag| tag != after) {
+        let (id, after) = decode_link(&stored.clear)?;
+        if id.index != index || self.tag.is_some_and(|tag| tag != after) {
             return Err(Misplaced::Chain { index });
         }
         self.next += 1;
         self.tag = Some(stored.tag);
-        Ok(entry)
+        Ok((id, stored.tag, stored.size))
     }
 }
 
@@ -231,18 +269,9 @@ enum Misplaced {
     #[error("entry {index} does not follow the one before it")]
     Chain { index: u64 },
     #[error(transparent)]
+    Broken(#[from] Broken),
+    #[error(transparent)]
     Malformed(#[from] Malformed),
-}
-
-/// Finishes a purge that a crash interrupted.
-fn drop_below_floor(table: &Table, floor: Option<Anchor>) -> Result<(), OpenError> {
-    let Some(floor) = floor else { return Ok(()) };
-    if table.first()?.is_some_and(|first| first <= floor.id.index) {
-        let mut batch = Batch::default();
-        table.drop_entries(&mut batch, 0, Some(floor.id.index + 1))?;
-        table.relax(batch)?;
-    }
-    Ok(())
 }
 
 fn vote(table: &Table, mark: &Mark) -> Result<Option<Vote>, OpenError> {
@@ -288,6 +317,7 @@ pub(crate) fn clear_unfinished(founding: &Founding) -> Result<(), OpenError> {
     for part in [founding.tree(), founding.snapshots()] {
         remove_dir(&part)?;
     }
+    founding.disk.sync_dir(&founding.dir).map_err(OpenError::io("sync", &founding.dir))?;
     // Last, so that an interruption leaves it to be found again.
     founding.disk.remove(&path).map_err(OpenError::io("remove", &path))
 }
@@ -300,3 +330,6 @@ fn remove_dir(dir: &Path) -> Result<(), OpenError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,11 @@ pub(crate) struct Positions {
 impl Positions {
     /// Takes note of an entry before it is written, so that it can be read at once.
     pub(crate) fn push(&mut self, entry: LogEntry) {
-        let id = entry.log_id;
+        self.extend(entry.log_id);
+        self.cache.push_back(entry);
+    }
+
+    fn extend(&mut self, id: LogId) {
         if self.leaders.last().is_none_or(|(_, leader)| *leader != id.leader_id) {
             self.leaders.push((id.index, id.leader_id));
         }
@@ -42,14 +46,17 @@ impl Positions {
             self.first = id.index;
         }
         self.last = Some(id);
-        self.cache.push_back(entry);
+    }
+
+    fn grow(&mut self, size: u32) {
+        self.sizes.push_back(size);
+        self.total += u64::from(size);
+        self.since_snapshot += u64::from(size);
     }
 
     /// The next entry is durable and takes that many bytes.
     pub(crate) fn durable(&mut self, size: u32) {
-        self.sizes.push_back(size);
-        self.total += u64::from(size);
-        self.since_snapshot += u64::from(size);
+        self.grow(size);
         self.cached += u64::from(size);
         while self.cached > CACHE && self.cache.len() > 1 {
             let Some(oldest) = self.cache.pop_front() else { break };
@@ -156,10 +163,11 @@ impl Positions {
         self.total
     }
 
-    /// Takes note of an entry found on disk, with its size.
-    pub(crate) fn restore(&mut self, entry: LogEntry, size: u32) {
-        self.push(entry);
-        self.durable(size);
+    /// Takes note of an entry found on disk, with its size. It is not cached: whoever wants it
+    /// decodes it then, once.
+    pub(crate) fn restore(&mut self, id: LogId, size: u32) {
+        self.extend(id);
+        self.grow(size);
     }
 
     /// Begins at the floor of the mark.

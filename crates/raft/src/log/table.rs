@@ -9,6 +9,8 @@
 //! is synced here through a second handle.
 
 use std::fs::File;
+use std::io::ErrorKind;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use sled::Batch;
@@ -76,7 +78,7 @@ impl Table {
         let config = sled::Config::new().path(dir).cache_capacity(8 << 20);
         // Its garbage collection lives in the periodic flusher.
         let config = config.flush_every_ms(Some(1000));
-        let db = config.open().map_err(|error| OpenError::damaged(&path, error))?;
+        let db = config.open().map_err(|error| unopened(&path, error))?;
         let file = File::open(&path).map_err(OpenError::io("open", &path))?;
         Ok(Self { db, file, path, disk, seal })
     }
@@ -133,18 +135,21 @@ impl Table {
         (tag, u32::try_from(size).unwrap_or(u32::MAX))
     }
 
-    /// Adds the removal of all entries in the range of indexes to the batch.
+    /// Adds the removal of the entries in the range of indexes to the batch, `limit` values at
+    /// most. Returns how many it added.
     pub(crate) fn drop_entries(
         &self,
         batch: &mut Batch,
-        from: u64,
-        to: Option<u64>,
-    ) -> Result<(), StopReason> {
-        let end = to.map_or_else(|| vec![ENTRY + 1], |to| key(to, 0));
-        for found in self.db.range(key(from, 0)..end).keys() {
+        range: Range<u64>,
+        limit: usize,
+    ) -> Result<usize, StopReason> {
+        let mut dropped = 0;
+        let found = self.db.range(key(range.start, 0)..key(range.end, 0)).keys();
+        for found in found.take(limit) {
             batch.remove(found.map_err(StopReason::disk("read", &self.path))?);
+            dropped += 1;
         }
-        Ok(())
+        Ok(dropped)
     }
 
     /// Carries out the batch; durable when this returns.
@@ -174,14 +179,17 @@ impl Table {
     pub(crate) fn entries(&self, from: u64) -> Entries<'_> {
         Entries { rows: self.db.range(key(from, 0)..vec![ENTRY + 1]), seal: &self.seal }
     }
+}
 
-    /// Index of the lowest entry there is.
-    pub(crate) fn first(&self) -> Result<Option<u64>, OpenError> {
-        let row = self.db.range(vec![ENTRY]..vec![ENTRY + 1]).next().transpose();
-        let row = row.map_err(|error| OpenError::damaged(&self.path, error))?;
-        let row = row.map(|(found, _)| parse_key(&found).ok_or("it holds a foreign key"));
-        let row = row.transpose().map_err(|why| OpenError::damaged(&self.path, why))?;
-        Ok(row.map(|(index, _)| index))
+/// A full disk, or another process that holds the file, is no damage.
+fn unopened(path: &Path, error: sled::Error) -> OpenError {
+    match error {
+        sled::Error::Io(error)
+            if !matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData) =>
+        {
+            OpenError::io("open", path)(error)
+        }
+        error => OpenError::damaged(path, error),
     }
 }
 

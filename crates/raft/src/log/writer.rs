@@ -4,6 +4,8 @@
 //! - Truncate and purge: the mark first, since the tree may hold more than the mark says but
 //!   never less.
 //! - Vote: tree and mark, as an append.
+//! - Purged entries leave the tree piece by piece while nobody asks for anything, so that
+//!   no commit waits for them.
 //!
 //! An error or a panic ends the thread: whoever waits gets nothing, and [`Fault`] says why.
 
@@ -17,7 +19,7 @@ use std::thread;
 
 use prost::Message;
 use sled::Batch;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, mpsc::error::TryRecvError, oneshot};
 
 use super::Shared;
 use super::table::{Fact, Table};
@@ -48,7 +50,12 @@ pub(super) struct Writer {
     pub(super) disk: Disk,
     pub(super) shared: Arc<Shared>,
     pub(super) fault: Fault,
+    /// Entries up to here were purged and may be in the tree still.
+    pub(super) dropped: Option<u64>,
 }
+
+/// How many values leave the tree at once: some milliseconds' worth.
+const PIECE: usize = 128;
 
 /// Runs on the thread until asked to close, until nobody is left to ask, or until it fails.
 ///
@@ -102,7 +109,7 @@ fn serve(
     writer: &mut Writer,
     requests: &mut mpsc::Receiver<Request>,
 ) -> Result<Closing, StopReason> {
-    while let Some(request) = requests.blocking_recv() {
+    while let Some(request) = writer.next(requests)? {
         if let ControlFlow::Break(answer) = writer.handle(request)? {
             return Ok(Some(answer));
         }
@@ -111,6 +118,30 @@ fn serve(
 }
 
 impl Writer {
+    /// The next request; `None` when nobody is left to ask.
+    fn next(
+        &mut self,
+        requests: &mut mpsc::Receiver<Request>,
+    ) -> Result<Option<Request>, StopReason> {
+        while let Some(upto) = self.dropped {
+            match requests.try_recv() {
+                Ok(request) => return Ok(Some(request)),
+                Err(TryRecvError::Disconnected) => return Ok(None),
+                Err(TryRecvError::Empty) => self.sweep(upto)?,
+            }
+        }
+        Ok(requests.blocking_recv())
+    }
+
+    /// Takes a piece of what was purged out of the tree.
+    fn sweep(&mut self, upto: u64) -> Result<(), StopReason> {
+        let mut batch = Batch::default();
+        if self.table.drop_entries(&mut batch, 0..upto + 1, PIECE)? < PIECE {
+            self.dropped = None;
+        }
+        self.table.relax(batch)
+    }
+
     fn handle(&mut self, request: Request) -> Result<ControlFlow<oneshot::Sender<()>>, StopReason> {
         match request {
             Request::Append { entries, callback } => {
@@ -209,7 +240,7 @@ impl Writer {
         };
         self.mark.update(|mark| mark.last = last.map(|id| Anchor { id, tag }))?;
         let mut batch = Batch::default();
-        self.table.drop_entries(&mut batch, index, None)?;
+        self.table.drop_entries(&mut batch, index..u64::MAX, usize::MAX)?;
         self.table.commit(batch)?;
         self.tail = tag.unwrap_or_default();
         self.shared.positions().truncate(index, last);
@@ -228,9 +259,7 @@ impl Writer {
                 mark.last = Some(anchor);
             }
         })?;
-        let mut batch = Batch::default();
-        self.table.drop_entries(&mut batch, 0, Some(upto.index + 1))?;
-        self.table.relax(batch)?;
+        self.dropped = Some(upto.index);
         if beyond {
             self.tail = Tag::default();
         }
@@ -257,7 +286,7 @@ impl Writer {
                 break;
             }
             let decoded = decode_entry(&stored.clear);
-            entries.push(decoded.map_err(StopReason::disk("read", self.table.path()))?.0);
+            entries.push(decoded.map_err(StopReason::disk("read", self.table.path()))?);
         }
         Ok(entries)
     }

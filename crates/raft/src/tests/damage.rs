@@ -53,7 +53,7 @@ async fn check(dir: &Path, what: &str) -> bool {
     true
 }
 
-fn copy(from: &Path, to: &Path) -> Vec<PathBuf> {
+pub(super) fn copy(from: &Path, to: &Path) -> Vec<PathBuf> {
     fs::create_dir_all(to).unwrap();
     let mut files = Vec::new();
     for entry in fs::read_dir(from).unwrap() {

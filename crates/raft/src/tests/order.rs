@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::damage::copy;
 use super::{create, get, options, put, reopen, sealer, soon, until};
 use crate::disk::{Disk, Step, Witness, parent};
-use crate::{Lane, Limits, Options, ProposeError, Raft, StopReason};
+use crate::{Lane, Leadership, Limits, Options, ProposeError, Raft, StopReason};
 
 /// Notes every step; makes one fail when told to.
 #[derive(Debug, Default)]
@@ -136,4 +137,42 @@ async fn a_failed_sync_stops_the_store_and_is_never_tried_again() {
         assert_eq!(get(&raft.read(soon()).await.unwrap(), "before"), Some(b"1".to_vec()));
         raft.shutdown().await;
     }
+}
+
+/// A kill between the tree and the mark leaves an entry in the kernel's memory only.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_start_shows_is_durable_and_marked_before() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("now");
+    std::fs::create_dir(&dir).unwrap();
+    let recorder = Arc::new(Recorder::default());
+    let open = |recorder: &Arc<Recorder>| {
+        Raft::open_on(Disk::seen_by(recorder.clone()), options(&dir), sealer())
+    };
+    recorder.found(options(&dir)).await.shutdown().await;
+    copy(&dir.join("raft/log"), &home.path().join("before"));
+    let raft = open(&recorder).await.unwrap();
+    until(raft.leadership(), |it| matches!(it, Leadership::Leader { .. })).await;
+    *recorder.failing.lock().unwrap() = Some((Step::Write, "mark"));
+    let result = raft.propose(Lane::Control, create("half", b"2"), soon()).await;
+    assert!(matches!(result, Err(ProposeError::Stopped(_))), "{result:?}");
+    raft.shutdown().await;
+
+    let recorder = Arc::new(Recorder::default());
+    let raft = open(&recorder).await.unwrap();
+    let steps = short(&recorder.steps());
+    let wanted = [(Step::SyncData, "db"), (Step::Write, "mark"), (Step::SyncData, "mark")];
+    let mut rest = steps.iter();
+    for (step, name) in wanted {
+        assert!(rest.any(|it| *it == (step, name.into())), "{step:?} {name} not in {steps:?}");
+    }
+    until(raft.leadership(), |it| matches!(it, Leadership::Leader { .. })).await;
+    assert_eq!(get(&raft.read(soon()).await.unwrap(), "half"), Some(b"2".to_vec()));
+    raft.shutdown().await;
+
+    // Somebody has read it: sled may not lose it without a word.
+    std::fs::remove_dir_all(dir.join("raft/log")).unwrap();
+    copy(&home.path().join("before"), &dir.join("raft/log"));
+    let refused = open(&recorder).await.unwrap_err().to_string();
+    assert!(refused.contains("it ends at entry"), "{refused}");
 }
