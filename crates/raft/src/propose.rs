@@ -35,10 +35,8 @@ impl Proposer {
         loop {
             let waiting = tokio::select! {
                 waiting = lanes.next() => waiting,
-                reason = self.fault.raised() => {
-                    refuse_all(&lanes, &ProposeError::Stopped(reason));
-                    return;
-                }
+                // Whoever waits learns the reason by itself.
+                _ = self.fault.raised() => return,
             };
             let leader = *leads.borrow_and_update();
             if !matches!(leader, Leadership::Leader { .. }) {
@@ -50,6 +48,7 @@ impl Proposer {
             let mut lost = leads.clone();
             tokio::select! {
                 () = self.write(waiting, check) => {}
+                _ = self.fault.raised() => return,
                 // Those in flight are dropped, and their callers do not know the outcome.
                 _ = lost.wait_for(|now| *now != leader) => continue,
             }
@@ -60,14 +59,7 @@ impl Proposer {
     async fn write(&self, waiting: Vec<Waiting>, check: Option<HashCheck>) {
         let groups = waiting.iter().map(|one| one.group.clone()).collect();
         let entry = Entry { groups, check, ..self.empty() };
-        let written = tokio::select! {
-            written = self.raft.client_write(Arc::new(entry)) => written,
-            reason = self.fault.raised() => {
-                waiting.into_iter().for_each(|one| tell(one, Err(reason.clone().into())));
-                return;
-            }
-        };
-        match written {
+        match self.raft.client_write(Arc::new(entry)).await {
             Ok(response) => {
                 let results = response.data.results.into_iter();
                 for (one, result) in waiting.into_iter().zip(results) {
@@ -125,14 +117,4 @@ fn unknown(one: &Waiting) -> ProposeError {
 fn tell(one: Waiting, result: Result<swarm_state::Accepted, ProposeError>) {
     // A caller that no longer waits has its answer: the outcome is unknown.
     let _ = one.answer.send(result);
-}
-
-fn refuse_all(lanes: &Lanes, error: &ProposeError) {
-    loop {
-        let waiting = lanes.take();
-        if waiting.is_empty() {
-            return;
-        }
-        waiting.into_iter().for_each(|one| tell(one, Err(error.clone())));
-    }
 }

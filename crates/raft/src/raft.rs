@@ -10,7 +10,7 @@ use swarm_state::{Accepted, Snapshot};
 use swarm_types::{Group, NodeId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use crate::compact::Compactor;
 use crate::disk::Disk;
@@ -124,7 +124,9 @@ impl Raft {
         let member = rand::random_range(1..=MemberId::MAX);
         let found = log::create(founding.clone(), member).await?;
         let this = Self::start(founding, found, &options).await?;
-        match this.found(&options, first).await {
+        let slow = OpenError::Slow { dir: options.dir.clone(), waited: PATIENCE };
+        let founded = timeout(PATIENCE, this.found(&options, first)).await;
+        match founded.unwrap_or(Err(slow)) {
             Ok(()) => Ok(this),
             Err(error) => {
                 this.shutdown().await;
@@ -136,26 +138,22 @@ impl Raft {
     async fn found(&self, options: &Options, first: Group) -> Result<(), OpenError> {
         let member = Member { node: options.node, addr: options.addr.clone() };
         let members = BTreeMap::from([(self.0.member, member)]);
-        let slow = || OpenError::Slow { dir: options.dir.clone(), waited: PATIENCE };
         let initialized = self.0.raft.initialize(members).await;
         initialized.map_err(|error| self.0.stopped_by(&error))?;
-        let deadline = Instant::now() + PATIENCE;
         let mut leadership = self.leadership();
         let leads = leadership.wait_for(|it| matches!(it, Leadership::Leader { .. }));
         tokio::select! {
-            leads = timeout_at(deadline.into(), leads) => {
-                leads.map_err(|_| slow())?.map_err(|_| self.0.fault.stopped())?;
-            }
+            leads = leads => drop(leads.map_err(|_| self.0.fault.stopped())?),
             reason = self.0.fault.raised() => return Err(reason.into()),
         }
-        match self.propose(Lane::Control, first, deadline).await {
+        match self.propose(Lane::Control, first, Instant::now() + PATIENCE).await {
             Ok(_) => Ok(self.0.log.complete().await?),
             Err(ProposeError::Refused(refusal)) => Err(OpenError::Refused(refusal)),
             Err(ProposeError::Stopped(reason)) => Err(reason.into()),
             Err(error @ ProposeError::TooLarge { .. }) => {
                 Err(OpenError::Settings(error.to_string()))
             }
-            Err(_) => Err(slow()),
+            Err(_) => Err(OpenError::Slow { dir: options.dir.clone(), waited: PATIENCE }),
         }
     }
 
@@ -247,13 +245,17 @@ impl Raft {
         let (answer, answered) = oneshot::channel();
         let since = tokio::time::Instant::now();
         self.0.lanes.push(lane, Waiting { group, size, since, answer })?;
-        match timeout_at(deadline.into(), answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => match self.0.fault.reason() {
-                Some(reason) => Err(reason.into()),
-                None => Err(ProposeError::Unknown { waited: since.elapsed() }),
+        tokio::select! {
+            biased;
+            answered = timeout_at(deadline.into(), answered) => match answered {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) | Err(_) => match self.0.fault.reason() {
+                    Some(reason) => Err(reason.into()),
+                    None => Err(ProposeError::Unknown { waited: since.elapsed() }),
+                },
             },
-            Err(_) => Err(ProposeError::Unknown { waited: since.elapsed() }),
+            // Nobody serves the queue any more.
+            reason = self.0.fault.raised() => Err(reason.into()),
         }
     }
 
@@ -329,7 +331,8 @@ impl Raft {
         }
     }
 
-    /// Stops everything and closes the files; they are free when this returns.
+    /// Stops everything and closes the files; they are free when this returns, unless the disk
+    /// does not answer for 30 s.
     pub async fn shutdown(&self) {
         self.0.fault.shut_down();
         let mut tasks = {
@@ -337,10 +340,15 @@ impl Raft {
             std::mem::take(&mut *tasks)
         };
         tasks.shutdown().await;
-        if self.0.raft.shutdown().await.is_err() {
-            tracing::warn!("raft ended with a panic");
+        let closed = async {
+            if self.0.raft.shutdown().await.is_err() {
+                tracing::warn!("raft ended with a panic");
+            }
+            self.0.log.close().await;
+        };
+        if timeout(PATIENCE, closed).await.is_err() {
+            tracing::warn!("the disk does not answer: the files are left open");
         }
-        self.0.log.close().await;
     }
 }
 

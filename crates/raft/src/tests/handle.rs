@@ -129,19 +129,46 @@ async fn the_disk_stays_bounded() {
     reopen(options(dir.path())).await.shutdown().await;
 }
 
-/// Holds the writing of snapshots up until it is opened.
-#[derive(Debug, Default)]
+/// Holds one step up while it is closed.
+#[derive(Debug)]
 struct Gate {
-    state: Mutex<(bool, bool)>,
+    step: Step,
+    suffix: &'static str,
+    state: Mutex<GateState>,
     changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    closed: bool,
+    reached: bool,
+}
+
+impl Gate {
+    fn on(step: Step, suffix: &'static str) -> Arc<Self> {
+        Arc::new(Self { step, suffix, state: Mutex::default(), changed: Condvar::new() })
+    }
+
+    fn close(&self) {
+        *self.state.lock().unwrap() = GateState { closed: true, reached: false };
+    }
+
+    fn open(&self) {
+        self.state.lock().unwrap().closed = false;
+        self.changed.notify_all();
+    }
+
+    async fn reached(&self) {
+        eventually("the gate is reached", || self.state.lock().unwrap().reached).await;
+    }
 }
 
 impl Witness for Gate {
     fn before(&self, step: Step, path: &Path) -> io::Result<()> {
-        if step == Step::SyncAll && path.extension().is_some_and(|it| it == "tmp") {
+        if step == self.step && path.to_string_lossy().ends_with(self.suffix) {
             let mut state = self.state.lock().unwrap();
-            state.0 = true;
-            while !state.1 {
+            state.reached = true;
+            while state.closed {
                 state = self.changed.wait(state).unwrap();
             }
         }
@@ -150,24 +177,67 @@ impl Witness for Gate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_releases_everybody_who_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::on(Step::SyncData, "db");
+    let first = Arc::unwrap_or_clone(create("founding", b""));
+    let disk = Disk::seen_by(gate.clone());
+    let raft = Raft::bootstrap_on(disk, options(dir.path()), sealer(), first).await.unwrap();
+    gate.close();
+    let propose = |name: &'static str| {
+        let raft = raft.clone();
+        tokio::spawn(async move {
+            raft.propose(Lane::Control, create(name, b""), soon() + Duration::from_secs(60)).await
+        })
+    };
+    let in_flight = propose("in flight");
+    gate.reached().await;
+    let queued = propose("queued");
+
+    let stopping = tokio::spawn({
+        let raft = raft.clone();
+        async move { raft.shutdown().await }
+    });
+    for waiter in [in_flight, queued] {
+        let told = tokio::time::timeout(Duration::from_secs(10), waiter).await;
+        let told = told.expect("nobody told it").unwrap();
+        assert!(matches!(told, Err(ProposeError::Stopped(_))), "{told:?}");
+    }
+    gate.open();
+    stopping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_use_is_not_called_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let raft = found(options(dir.path())).await;
+
+    let second = Raft::open(options(dir.path()), sealer()).await;
+    assert!(matches!(second, Err(OpenError::Io { action: "open", .. })), "{second:?}");
+
+    put(&raft, "on", b"it goes").await;
+    raft.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commits_go_on_while_a_snapshot_is_written() {
     let dir = tempfile::tempdir().unwrap();
-    let gate = Arc::new(Gate::default());
+    let gate = Gate::on(Step::SyncAll, ".tmp");
+    gate.close();
     let limits = Limits { snapshot_after: 10_000, keep_log: 0, ..Limits::default() };
     let first = Arc::unwrap_or_clone(create("founding", b""));
     let options = Options { limits, ..options(dir.path()) };
     let disk = Disk::seen_by(gate.clone());
     let raft = Raft::bootstrap_on(disk, options.clone(), sealer(), first).await.unwrap();
     put(&raft, "large", &[1; 20_000]).await;
-    eventually("a snapshot is being written", || gate.state.lock().unwrap().0).await;
+    gate.reached().await;
 
     for number in 0..20 {
         put(&raft, &format!("meanwhile-{number}"), b"data").await;
     }
     raft.read(soon()).await.unwrap();
     assert_eq!(raft.info().snapshot, None);
-    gate.state.lock().unwrap().1 = true;
-    gate.changed.notify_all();
+    gate.open();
 
     eventually("the snapshot is in use", || raft.info().snapshot.is_some()).await;
     raft.shutdown().await;
