@@ -10,7 +10,10 @@ use crate::figure::{note, spread};
 use crate::{Effort, Outcome};
 
 pub(crate) fn state(effort: Effort) -> Outcome {
-    repeat("state-bench", &[], if effort == Effort::Full { 3 } else { 1 })
+    match effort {
+        Effort::Full => repeat("state-bench", &[], 3),
+        Effort::Smoke => repeat("state-bench", &["--smoke"], 1),
+    }
 }
 
 pub(crate) fn planner(effort: Effort) -> Outcome {
