@@ -31,6 +31,8 @@ use swarm_proto::v1::dispatcher_server::DispatcherServer;
 use swarm_raft::{Leadership, Raft};
 use swarm_types::NodeId;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
@@ -127,6 +129,7 @@ impl Core {
 pub struct Manager {
     core: Arc<Core>,
     address: SocketAddr,
+    failed: watch::Receiver<bool>,
 }
 
 impl Manager {
@@ -145,11 +148,21 @@ impl Manager {
             stopping: CancellationToken::new(),
             quorum_at_ms: AtomicU64::new(0),
         });
-        core.tracker.spawn(dispatcher::hub::run(core.clone()));
-        core.tracker.spawn(leader::driver::run(core.clone()));
-        core.tracker.spawn(leader::judge::run(core.clone()));
-        core.tracker.spawn(serve(core.clone(), options.listener, options.credentials));
-        Ok(Self { core, address })
+        let mut loops = JoinSet::new();
+        loops.spawn(dispatcher::hub::run(core.clone()));
+        loops.spawn(leader::driver::run(core.clone()));
+        loops.spawn(leader::judge::run(core.clone()));
+        loops.spawn(serve(core.clone(), options.listener, options.credentials));
+        let (tell, failed) = watch::channel(false);
+        core.tracker.spawn(supervise(core.clone(), loops, tell));
+        Ok(Self { core, address, failed })
+    }
+
+    /// True once a loop or the port has ended that should not have; the manager has then stopped,
+    /// and its node must not go on without it.
+    #[must_use]
+    pub fn failed(&self) -> watch::Receiver<bool> {
+        self.failed.clone()
     }
 
     /// The control service for the node's own socket, whose callers the socket's mode admits.
@@ -190,6 +203,20 @@ fn control_server(core: &Arc<Core>, access: Access) -> ControlServer<Control> {
     ControlServer::new(Control::new(core.clone(), access)).max_decoding_message_size(MAX_REQUEST)
 }
 
+/// Waits for the loops. One that ends before the manager stops takes the others with it: half a
+/// manager would look alive and decide nothing.
+async fn supervise(core: Arc<Core>, mut loops: JoinSet<()>, tell: watch::Sender<bool>) {
+    let ended = loops.join_next().await;
+    if !core.stopping.is_cancelled() {
+        if let Some(Err(panic)) = ended {
+            tracing::error!(%panic, "a part of the manager failed");
+        }
+        tell.send_replace(true);
+        core.stopping.cancel();
+    }
+    while loops.join_next().await.is_some() {}
+}
+
 async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials) {
     let stopping = core.stopping.clone();
     let incoming = swarm_crypto::tls::serve(listener, credentials, stopping.clone());
@@ -212,5 +239,61 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
         },
         // Whoever does not read its answers must not hold the manager.
         () = drained => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A core on a store of one in a directory of its own.
+    async fn core() -> (tempfile::TempDir, Arc<Core>) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = swarm_types::IdSource::seeded(1);
+        let node = ids.draw();
+        let options = swarm_raft::Options::new(dir.path().join("raft"), node, String::new());
+        let sealer = swarm_crypto::Sealer::new(&swarm_crypto::Key::generate(), 1);
+        let first =
+            swarm_types::Group { request: ids.draw(), expect: Vec::new(), changes: Vec::new() };
+        let raft = Raft::bootstrap(options, sealer, first).await.unwrap();
+        let core = Core {
+            node,
+            raft,
+            hub: Hub::new(),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            quorum_at_ms: AtomicU64::new(0),
+        };
+        (dir, Arc::new(core))
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_panics_fails_the_manager_and_ends_the_others() {
+        let (_dir, core) = core().await;
+        let (tell, failed) = watch::channel(false);
+        let mut loops = JoinSet::new();
+        loops.spawn(leader::judge::run(core.clone()));
+        loops.spawn(async { panic!("a bug") });
+
+        let supervised = supervise(core.clone(), loops, tell);
+        tokio::time::timeout(Duration::from_secs(10), supervised).await.unwrap();
+
+        assert!(*failed.borrow() && core.stopping.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn loops_that_end_on_stop_are_no_failure() {
+        let (_dir, core) = core().await;
+        let (tell, failed) = watch::channel(false);
+        let mut loops = JoinSet::new();
+        loops.spawn(leader::judge::run(core.clone()));
+        core.stopping.cancel();
+
+        let began = Instant::now();
+        supervise(core, loops, tell).await;
+
+        assert!(!*failed.borrow() && began.elapsed() < Duration::from_secs(10));
     }
 }

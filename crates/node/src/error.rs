@@ -68,6 +68,9 @@ pub enum NodeError {
     /// The replicated store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// A part of the manager failed; the log says which.
+    #[error("a part of the manager failed, the log says which; start the daemon again")]
+    Manager,
     /// The replicated store stopped; the node must be started again.
     #[error(transparent)]
     Stopped(#[from] StopReason),

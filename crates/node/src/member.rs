@@ -16,6 +16,7 @@ use swarm_types::object::node::{NodeState, TlsInfo};
 use swarm_types::spec::node::Availability;
 use swarm_types::{IdSource, Timestamp};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::found::{Founding, found};
@@ -97,6 +98,7 @@ impl Inner {
         let advertise = advertise::choose(advertise, listened, &advertise::interfaces())?;
         let founding = found(advertise, availability, &mut IdSource::system(), Timestamp::now())?;
         let membership = Membership { node: founding.node, cluster: founding.cluster, advertise };
+        let credentials = credentials(&founding.certificate, &founding.root_pem)?;
         self.make_room()?;
         membership.announce(&self.options.state_dir)?;
         let raft = self.bootstrap(&membership, &founding).await?;
@@ -104,8 +106,7 @@ impl Inner {
             raft.shutdown().await;
             return Err(error);
         }
-        let started =
-            self.start(membership, raft, &founding.certificate, &founding.root_pem, listener)?;
+        let started = self.start(membership, raft, credentials, founding.root_pem, listener)?;
         let started = member.insert(started);
         tokio::select! {
             ready = started.ready() => ready?,
@@ -141,9 +142,11 @@ impl Inner {
         let root = files.root().map_err(NodeError::certificates)?;
         let root = root.ok_or_else(|| missing("swarm-root-ca.crt"))?;
 
+        let credentials = credentials(&certificate, &root)?;
+
         let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
         let raft = Raft::open(self.raft_options(&membership), key.sealer()).await?;
-        let started = self.start(membership, raft, &certificate, &root, listener)?;
+        let started = self.start(membership, raft, credentials, root, listener)?;
         *self.member.lock().await = Some(started);
         Ok(())
     }
@@ -187,12 +190,10 @@ impl Inner {
         self: &Arc<Self>,
         membership: Membership,
         raft: Raft,
-        certificate: &NodeCertificate,
-        root_pem: &str,
+        credentials: Credentials,
+        root_pem: String,
         listener: TcpListener,
     ) -> Result<Member, NodeError> {
-        let credentials =
-            Credentials::node(certificate, root_pem).map_err(NodeError::certificates)?;
         let manager = Manager::start(swarm_manager::Options {
             node: membership.node,
             raft: raft.clone(),
@@ -201,13 +202,13 @@ impl Inner {
         })
         .map_err(NodeError::io("serve", Path::new("the managers' port")))?;
         self.control.open(manager.local_control());
-        self.watch_store(raft.clone());
+        self.watch(raft.clone(), manager.failed());
         let agent = Agent::start(
             swarm_agent::Options {
                 runtime: self.runtime.clone(),
                 engine_version: env!("CARGO_PKG_VERSION").to_owned(),
                 hostname: String::new(),
-                tls: TlsInfo { trust_root: root_pem.to_owned(), ..TlsInfo::default() },
+                tls: TlsInfo { trust_root: root_pem, ..TlsInfo::default() },
             },
             vec![reachable(manager.address()).to_string()],
             credentials,
@@ -215,21 +216,32 @@ impl Inner {
         Ok(Member { membership, raft, manager, agent })
     }
 
-    /// Fails the node when its store stops: a manager without a store must not go on.
-    fn watch_store(self: &Arc<Self>, raft: Raft) {
+    /// Fails the node when its store or its manager stops: half a manager must not go on.
+    fn watch(self: &Arc<Self>, raft: Raft, mut manager: watch::Receiver<bool>) {
         let inner = self.clone();
         self.tracker.spawn(async move {
             let mut stopped = raft.stopped();
             tokio::select! {
-                reason = stopped.wait_for(Option::is_some) => {
-                    let reason = reason.ok().and_then(|reason| reason.clone());
-                    let failure = reason.map(|reason| Arc::new(NodeError::Stopped(reason)));
-                    inner.failure.send_replace(failure);
-                }
-                () = inner.stopping.cancelled() => {}
+                _ = stopped.wait_for(Option::is_some) => {}
+                _ = manager.wait_for(|failed| *failed) => {}
+                () = inner.stopping.cancelled() => return,
             }
+            // A manager ends with its store; the store knows why.
+            let reason = stopped.borrow().clone();
+            let failure = reason.map_or(NodeError::Manager, NodeError::Stopped);
+            inner.failure.send_replace(Some(Arc::new(failure)));
         });
     }
+}
+
+/// What the node shows and trusts.
+fn credentials(certificate: &NodeCertificate, root_pem: &str) -> Result<Credentials, NodeError> {
+    Credentials::node(certificate, root_pem).map_err(|error| {
+        NodeError::Certificates(format!(
+            "{error}: swarm-root-ca.crt, swarm-node.crt and swarm-node.key do not belong \
+             together; bring the folder back from a backup, or join again as a new node"
+        ))
+    })
 }
 
 /// The node's own way to its manager's port.
