@@ -98,7 +98,7 @@ impl Inner {
         let advertise = advertise::choose(advertise, listened, &advertise::interfaces())?;
         let founding = found(advertise, availability, &mut IdSource::system(), Timestamp::now())?;
         let membership = Membership { node: founding.node, cluster: founding.cluster, advertise };
-        let credentials = credentials(&founding.certificate, &founding.root_pem)?;
+        let credentials = self.credentials(&founding.certificate, &founding.root_pem)?;
         self.make_room()?;
         membership.announce(&self.options.state_dir)?;
         let raft = self.bootstrap(&membership, &founding).await?;
@@ -142,7 +142,7 @@ impl Inner {
         let root = files.root().map_err(NodeError::certificates)?;
         let root = root.ok_or_else(|| missing("swarm-root-ca.crt"))?;
 
-        let credentials = credentials(&certificate, &root)?;
+        let credentials = self.credentials(&certificate, &root)?;
 
         let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
         let raft = Raft::open(self.raft_options(&membership), key.sealer()).await?;
@@ -175,6 +175,22 @@ impl Inner {
         let key = KeyFile::load_or_create(&self.key_file()).map_err(NodeError::certificates)?;
         let options = self.raft_options(membership);
         Ok(Raft::bootstrap(options, key.sealer(), founding.first.clone()).await?)
+    }
+
+    /// What the node shows and trusts.
+    fn credentials(
+        &self,
+        certificate: &NodeCertificate,
+        root_pem: &str,
+    ) -> Result<Credentials, NodeError> {
+        Credentials::node(certificate, root_pem).map_err(|error| {
+            let folder = self.options.state_dir.join(CERTIFICATES);
+            NodeError::Certificates(format!(
+                "{error}: swarm-root-ca.crt, swarm-node.crt and swarm-node.key in {} do not \
+                 belong together; bring the folder back from a backup, or join again as a new node",
+                folder.display()
+            ))
+        })
     }
 
     fn key_file(&self) -> std::path::PathBuf {
@@ -232,16 +248,6 @@ impl Inner {
             inner.failure.send_replace(Some(Arc::new(failure)));
         });
     }
-}
-
-/// What the node shows and trusts.
-fn credentials(certificate: &NodeCertificate, root_pem: &str) -> Result<Credentials, NodeError> {
-    Credentials::node(certificate, root_pem).map_err(|error| {
-        NodeError::Certificates(format!(
-            "{error}: swarm-root-ca.crt, swarm-node.crt and swarm-node.key do not belong \
-             together; bring the folder back from a backup, or join again as a new node"
-        ))
-    })
 }
 
 /// The node's own way to its manager's port.

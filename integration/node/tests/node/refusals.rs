@@ -6,8 +6,8 @@ use swarm_types::spec::container::{ContainerSpec, HealthConfig};
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use swarm_types::spec::task::{NetworkAttachmentConfig, TaskRuntime, TaskSpec};
 
-/// Exit code of a command line that makes no sense.
-const USAGE: Option<i32> = Some(2);
+/// Exit code of a command line that makes no sense, as Docker has it.
+const USAGE: Option<i32> = Some(1);
 
 #[track_caller]
 fn refused(ran: &Ran, words: &[&str]) {
