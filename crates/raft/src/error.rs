@@ -11,9 +11,9 @@ use std::time::Duration;
 use swarm_types::{NodeId, Refusal};
 
 /// How a manager whose store cannot be trusted goes on; part of every such error.
-const REJOIN: &str = "do not repair it by hand: on another manager run `swarm node demote` and \
-                      `swarm node rm --force` for this node, move the directory away, and join \
-                      again as a new member";
+const REJOIN: &str = "do not repair it by hand: restore the whole state directory from a backup, \
+                      or, where other managers hold the cluster, move it away and join again as a \
+                      new member";
 
 /// Why the store does not open. Nothing was changed by trying.
 #[derive(Debug, thiserror::Error)]

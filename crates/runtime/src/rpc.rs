@@ -128,7 +128,10 @@ pub(crate) async fn rpc<T>(
 /// Tells a refusal from a broken connection: only the latter has a source on this side.
 pub(crate) fn refusal(call: &'static str, status: Status) -> Error {
     let local = std::error::Error::source(&status).is_some();
-    if local || status.code() == tonic::Code::Unavailable {
+    // What containerd says when a shim ends while it is asked; a moment later it knows the end.
+    let shim_ended =
+        status.code() == tonic::Code::Unknown && status.message().starts_with("ttrpc: closed");
+    if local || shim_ended || status.code() == tonic::Code::Unavailable {
         tracing::debug!(call, %status, "containerd cannot be reached");
         return Error::Unavailable { call };
     }

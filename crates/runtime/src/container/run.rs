@@ -15,6 +15,11 @@ use crate::{Error, Runtime, Signal};
 /// One round of waiting; a wait is as many rounds as it takes.
 const ROUND: Duration = Duration::from_secs(60);
 
+/// How often the end of a container is asked for while its shim or containerd goes away.
+const SHIM_LOOKS: u32 = 20;
+/// Time between two of these.
+const SHIM_PAUSE: Duration = Duration::from_millis(50);
+
 impl Runtime {
     /// Starts a container and returns its process id on this host. One that runs is left alone.
     ///
@@ -112,8 +117,19 @@ impl Runtime {
         }
     }
 
-    /// SIGKILL, and the end of it.
+    /// SIGKILL, and the end of it; asked again while containerd loses sight of the shim.
     pub(super) async fn end(&self, id: &str) -> Result<Option<Exit>, Error> {
+        let mut looks = SHIM_LOOKS;
+        loop {
+            match self.end_once(id).await {
+                Err(Error::Unavailable { .. }) if looks > 0 => looks -= 1,
+                ended => return ended,
+            }
+            tokio::time::sleep(SHIM_PAUSE).await;
+        }
+    }
+
+    async fn end_once(&self, id: &str) -> Result<Option<Exit>, Error> {
         self.signal(id, Signal::KILL).await?;
         let request = WaitRequest { container_id: id.into(), exec_id: String::new() };
         let ended = rpc("wait", PROCESS, self.link.tasks().wait(request)).await;
