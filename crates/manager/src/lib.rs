@@ -188,7 +188,10 @@ impl Manager {
         self.core.stopping.cancel();
         self.core.tracker.close();
         if tokio::time::timeout(STOP_DEADLINE, self.core.tracker.wait()).await.is_err() {
-            tracing::warn!(left = self.core.tracker.len(), "the manager's tasks did not end in time");
+            tracing::warn!(
+                left = self.core.tracker.len(),
+                "the manager's tasks did not end in time"
+            );
         }
     }
 }

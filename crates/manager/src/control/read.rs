@@ -32,7 +32,10 @@ impl Control {
             let age = u64::try_from(self.core.quorum_age().as_millis()).unwrap_or(u64::MAX);
             return Ok(View { snapshot: raft.snapshot(), age_ms: Some(age) });
         }
-        let snapshot = raft.read(Instant::now() + READ_DEADLINE).await.map_err(|error| errors::not_read(&error))?;
+        let snapshot = raft
+            .read(Instant::now() + READ_DEADLINE)
+            .await
+            .map_err(|error| errors::not_read(&error))?;
         Ok(View { snapshot, age_ms: None })
     }
 }

@@ -83,11 +83,7 @@ impl Control {
     ) -> Result<v1::ListServicesResponse, Status> {
         let view = self.view(request.stale).await?;
         let services = view.snapshot.services().map(|it| listed(&view.snapshot, it)).collect();
-        Ok(v1::ListServicesResponse {
-            services,
-            applied_index: view.index(),
-            age_ms: view.age_ms,
-        })
+        Ok(v1::ListServicesResponse { services, applied_index: view.index(), age_ms: view.age_ms })
     }
 
     /// The service after a change; `None` when it was removed in the meantime.

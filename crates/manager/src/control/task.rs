@@ -24,7 +24,8 @@ impl Control {
         let view = self.view(request.stale).await?;
 
         let mut found = select(&view.snapshot, &services);
-        found.retain(|task| nodes.is_empty() || task.node.is_some_and(|node| nodes.contains(&node)));
+        found
+            .retain(|task| nodes.is_empty() || task.node.is_some_and(|node| nodes.contains(&node)));
         found.sort_by_key(|task| {
             (task.service(), task.slot, std::cmp::Reverse(task.meta.created_at), task.id)
         });

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarm_proto::shared::TemplateWriter;
-use swarm_proto::{field, v1};
 use swarm_proto::v1::assignment_update::Update;
 use swarm_proto::v1::assignments_message::Kind;
+use swarm_proto::{field, v1};
 use swarm_state::Snapshot;
 use swarm_types::{NodeId, Task, TaskId, TaskState};
 use tokio::sync::mpsc;

@@ -115,10 +115,7 @@ impl Live {
 
 impl Hub {
     pub(crate) const fn new() -> Self {
-        Self {
-            sessions: Mutex::new(BTreeMap::new()),
-            liveness: Mutex::new(Liveness::new()),
-        }
+        Self { sessions: Mutex::new(BTreeMap::new()), liveness: Mutex::new(Liveness::new()) }
     }
 
     /// Carries a session that has just become the node's, and closes the one before it. `None`

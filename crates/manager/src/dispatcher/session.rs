@@ -78,7 +78,8 @@ impl Dispatcher {
             expect: Vec::new(),
             changes: vec![Change::OpenSession(Box::new(open))],
         };
-        let opened = self.core.raft.propose(Lane::Control, group, Instant::now() + OPEN_DEADLINE).await;
+        let opened =
+            self.core.raft.propose(Lane::Control, group, Instant::now() + OPEN_DEADLINE).await;
         opened.map(|_| ()).map_err(|error| errors::not_proposed(&error))
     }
 }

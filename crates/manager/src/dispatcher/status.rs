@@ -6,9 +6,7 @@ use futures::future::join_all;
 use swarm_proto::{field, v1};
 use swarm_raft::{Lane, ProposeError};
 use swarm_state::Snapshot;
-use swarm_types::{
-    Change, Group, IdSource, NodeId, ObserveTask, Refusal, SessionId, TaskStatus,
-};
+use swarm_types::{Change, Group, IdSource, NodeId, ObserveTask, Refusal, SessionId, TaskStatus};
 use tonic::Status;
 
 use super::{Dispatcher, check_epoch};
@@ -68,11 +66,7 @@ impl Dispatcher {
     }
 }
 
-fn decode(
-    update: v1::TaskUpdate,
-    node: NodeId,
-    session: SessionId,
-) -> Result<ObserveTask, Status> {
+fn decode(update: v1::TaskUpdate, node: NodeId, session: SessionId) -> Result<ObserveTask, Status> {
     let invalid = |error: swarm_proto::DecodeError| Status::invalid_argument(error.to_string());
     let task = field::id(&update.task, "task").map_err(invalid)?;
     let status: TaskStatus = field::part(update.status, "status").map_err(invalid)?;

@@ -36,7 +36,11 @@ pub(crate) async fn run(core: Arc<Core>) {
         }
         if term != Some(now) {
             let mut liveness = core.hub.liveness();
-            if leads { liveness.begin(boot_time()) } else { liveness.end() }
+            if leads {
+                liveness.begin(boot_time())
+            } else {
+                liveness.end()
+            }
             term = Some(now);
         }
         if leads {

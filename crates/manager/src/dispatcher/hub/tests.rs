@@ -1,5 +1,6 @@
 use futures::FutureExt;
-use swarm_types::IdSource;
+use swarm_types::object::node::{NodeSession, NodeStatus};
+use swarm_types::{IdSource, Timestamp};
 
 use super::*;
 
@@ -90,4 +91,36 @@ fn a_slow_stream_costs_a_bounded_number_of_marks_and_loses_none() {
     }
 
     assert_eq!(pile.take().now_or_never(), Some(Marks::all()));
+}
+
+#[test]
+fn the_session_of_a_node_that_is_down_is_closed() {
+    let mut ids = IdSource::seeded(1);
+    let (id, session) = (ids.draw(), ids.draw());
+    let node = |state| Node {
+        id,
+        meta: Default::default(),
+        spec: Default::default(),
+        description: Default::default(),
+        status: NodeStatus { state, ..NodeStatus::default() },
+        role: Default::default(),
+        key_fingerprint: Vec::new(),
+        session: Some(NodeSession {
+            id: session,
+            manager: id,
+            boot_id: String::new(),
+            opened_at: Timestamp(0),
+        }),
+        attachments: Vec::new(),
+        manager_addr: String::new(),
+        raft_id: 0,
+    };
+    let hub = Hub::new();
+    let live = carried(&hub, id, session);
+
+    hub.node_changed(&node(NodeState::Ready));
+    assert!(hub.session(&id).is_some() && !live.closed.is_cancelled());
+
+    hub.node_changed(&node(NodeState::Down));
+    assert!(hub.session(&id).is_none() && live.closed.is_cancelled());
 }
