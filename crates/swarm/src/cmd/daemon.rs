@@ -14,7 +14,7 @@ use swarm_node::{Node, Options};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::options::Global;
+use crate::options::{Format, Global};
 
 const CONFIG: &str = "/etc/swarm/daemon.toml";
 
@@ -64,7 +64,12 @@ enum LogFormat {
     Json,
 }
 
-pub(crate) async fn run(args: Daemon, _: &Global) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Daemon, global: &Global) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !global.quiet && global.format == Format::Table,
+        "the daemon prints no results: --quiet and --format are for the other commands; \
+         --log-format shapes its log"
+    );
     let settings = args.settings.or(read(args.config.as_deref())?);
     start_logging(settings.log_format.unwrap_or(LogFormat::Text));
 
