@@ -44,6 +44,22 @@ impl Images for Store {
         let images = images.into_iter().map(shown).collect();
         Ok(Response::new(v1::ListImagesResponse { images }))
     }
+
+    type PullStream = tokio_stream::Empty<Result<v1::PullResponse, Status>>;
+
+    async fn pull(
+        &self,
+        _: Request<v1::PullRequest>,
+    ) -> Result<Response<Self::PullStream>, Status> {
+        Err(Status::unimplemented("not supported yet: image pull"))
+    }
+
+    async fn remove(
+        &self,
+        _: Request<v1::RemoveImageRequest>,
+    ) -> Result<Response<v1::RemoveImageResponse>, Status> {
+        Err(Status::unimplemented("not supported yet: image rm"))
+    }
 }
 
 /// The name in the header, `None` when it is empty.

@@ -167,6 +167,29 @@ impl v1::control_server::Control for Control {
         self.node(request.into_inner()).await.map(Response::new)
     }
 
+    async fn update_node(
+        &self,
+        request: Request<v1::UpdateNodeRequest>,
+    ) -> Answer<v1::UpdateNodeResponse> {
+        self.caller(&request)?;
+        Err(Status::unimplemented("not supported yet: node update"))
+    }
+
+    async fn explain_task(
+        &self,
+        request: Request<v1::ExplainTaskRequest>,
+    ) -> Answer<v1::ExplainTaskResponse> {
+        self.caller(&request)?;
+        Err(Status::unimplemented("not supported yet: explain"))
+    }
+
+    type WatchStream = futures::stream::Empty<Result<v1::WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Self::WatchStream> {
+        self.caller(&request)?;
+        Err(Status::unimplemented("not supported yet: events"))
+    }
+
     async fn get_cluster(
         &self,
         request: Request<v1::GetClusterRequest>,
