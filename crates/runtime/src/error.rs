@@ -56,6 +56,34 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// This version cannot do it.
+    #[error("{field} is not supported yet")]
+    Unsupported {
+        /// Field of [`crate::ContainerConfig`], or the call.
+        field: &'static str,
+    },
+    /// There is no such volume.
+    #[error("no volume {name}")]
+    VolumeMissing {
+        /// The volume.
+        name: String,
+    },
+    /// A container uses the volume; remove that one first.
+    #[error("volume {name} is in use by container {container}")]
+    VolumeInUse {
+        /// The volume.
+        name: String,
+        /// One of those that use it.
+        container: String,
+    },
+    /// A volume cannot be made, mounted or filled so.
+    #[error("volume {name}: {why}")]
+    BadVolume {
+        /// The volume.
+        name: String,
+        /// What is wrong with its name, driver or options, or what the kernel said.
+        why: String,
+    },
     /// The archive was refused; nothing of it was kept.
     #[error("bad image archive")]
     BadArchive(#[from] BadArchive),

@@ -10,6 +10,8 @@
 //! - `archive`: what a tar file says it holds, checked before containerd sees any of it.
 //! - `image` and `content`: putting that into containerd's store, all or nothing.
 //! - `container`: one file per step of a container's life.
+//! - `volumes`: directories that outlive containers.
+//! - `stats`: what the kernel counts of a container.
 //! - `events`: exits as they happen, and word when some may have been missed.
 
 mod archive;
@@ -22,10 +24,13 @@ mod options;
 mod reference;
 mod rpc;
 mod signal;
+mod stats;
+mod volumes;
 
 pub use archive::{BadArchive, Limits};
 pub use container::{
-    ContainerConfig, ContainerState, Exit, Network, Privileges, Resources, Status,
+    AppArmor, BindOptions, ContainerConfig, ContainerState, Exit, File, Log, Mount, Network,
+    Privileges, Propagation, Resources, SeLinuxContext, Seccomp, Status, TmpfsOptions, Ulimit,
 };
 pub use error::Error;
 pub use events::{ContainerEvent, Events};
@@ -33,3 +38,5 @@ pub use image::Image;
 pub use options::{Options, Runtime};
 pub use reference::full_name;
 pub use signal::{Signal, UnknownSignal};
+pub use stats::Stats;
+pub use volumes::{NewVolume, Volume};

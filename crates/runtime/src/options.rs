@@ -27,6 +27,10 @@ pub struct Options {
     /// Output of each container goes to `<log_dir>/<id>.log`, stdout and stderr together and
     /// without bound; `None` drops it.
     pub log_dir: Option<PathBuf>,
+    /// Named volumes: `<volume_dir>/<name>/_data`; made on first use.
+    pub volume_dir: PathBuf,
+    /// Static program that runs as process 1 of containers that ask for an init.
+    pub init: PathBuf,
     /// Existing directory for image archives while they are checked. Needs as much room as an
     /// unpacked archive.
     pub spool_dir: PathBuf,
@@ -43,6 +47,8 @@ impl Default for Options {
             cgroup_parent: "/swarm".into(),
             runc_root: None,
             log_dir: None,
+            volume_dir: "/var/lib/swarm/volumes".into(),
+            init: "/usr/bin/tini-static".into(),
             spool_dir: std::env::temp_dir(),
             limits: Limits::default(),
         }

@@ -93,6 +93,7 @@ fn resources(limits: &Limits) -> Resources {
         nano_cpus: bound(limits.nano_cpus),
         memory_bytes: bound(limits.memory_bytes),
         pids: bound(limits.pids),
+        ..Resources::default()
     }
 }
 

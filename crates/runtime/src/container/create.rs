@@ -8,7 +8,7 @@ use containerd_client::services::v1::{Container, CreateContainerRequest};
 use containerd_client::types::Mount;
 use prost::Message;
 
-use super::{ContainerConfig, KEPT, Kept, NAME, spec, user};
+use super::{AppArmor, ContainerConfig, KEPT, Kept, Log, NAME, Network, Seccomp, spec, user};
 use crate::content::Labels;
 use crate::error::Tolerate;
 use crate::image::Unpacked;
@@ -34,6 +34,7 @@ impl Runtime {
     /// [`Error::ImageMissing`] and [`Error::BadConfig`] as they say.
     pub async fn create(&self, config: &ContainerConfig) -> Result<(), Error> {
         check_id(&config.id)?;
+        refuse(config)?;
         if self.is_made(&config.id).await? {
             return Ok(());
         }
@@ -139,6 +140,36 @@ pub(super) fn check_id(id: &str) -> Result<(), Error> {
     let why =
         "must be 1 to 76 letters, digits, `_`, `.` or `-`, beginning with one of the first two";
     Err(Error::BadConfig { field: "id", why: why.into() })
+}
+
+/// What is not honoured yet is never left out in silence.
+fn refuse(config: &ContainerConfig) -> Result<(), Error> {
+    let ContainerConfig { resources, .. } = config;
+    let wishes = [
+        ("groups", !config.groups.is_empty()),
+        ("network", config.network != Network::Host),
+        ("resources.swap_bytes", resources.swap_bytes.is_some()),
+        ("resources.swappiness", resources.swappiness.is_some()),
+        ("resources.oom_score_adj", resources.oom_score_adj != 0),
+        ("capability_add", !config.capability_add.is_empty()),
+        ("capability_drop", !config.capability_drop.is_empty()),
+        ("seccomp", config.seccomp != Seccomp::Default),
+        ("apparmor", config.apparmor != AppArmor::Host),
+        ("selinux", config.selinux.is_some()),
+        ("init", config.init),
+        ("tty", config.tty),
+        ("open_stdin", config.open_stdin),
+        ("read_only", config.read_only),
+        ("mounts", !config.mounts.is_empty()),
+        ("files", !config.files.is_empty()),
+        ("sysctls", !config.sysctls.is_empty()),
+        ("ulimits", !config.ulimits.is_empty()),
+        ("log", config.log != Log::None),
+    ];
+    match wishes.into_iter().find(|(_, wished)| *wished) {
+        Some((field, _)) => Err(Error::Unsupported { field }),
+        None => Ok(()),
+    }
 }
 
 fn stop_signal(config: &ContainerConfig, image: &str) -> Result<Signal, Error> {

@@ -7,6 +7,7 @@
 //!
 //! [`spec`] turns a [`ContainerConfig`] into what runc reads, [`user`] finds users in the image.
 
+mod config;
 mod create;
 mod list;
 mod remove;
@@ -19,69 +20,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Signal;
-
-/// What a container is made of. Empty fields mean what the image says.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ContainerConfig {
-    /// Its id: at most 76 letters, digits, `_`, `.` and `-`.
-    pub id: String,
-    /// Its name for people.
-    pub name: String,
-    /// Image, short or full name.
-    pub image: String,
-    /// Replaces the image's entry point, and its command with it, when not empty.
-    pub command: Vec<String>,
-    /// Replaces the image's command when not empty.
-    pub args: Vec<String>,
-    /// `KEY=VALUE`, or `KEY` alone to remove the image's.
-    pub env: Vec<String>,
-    /// Working directory; made when it is not there.
-    pub dir: String,
-    /// `USER[:GROUP]`, names or numbers.
-    pub user: String,
-    /// Host name in a UTS namespace of its own; `None` shares the host's.
-    pub hostname: Option<String>,
-    /// Labels, told by [`crate::Runtime::containers`].
-    pub labels: BTreeMap<String, String>,
-    /// Signal that asks it to stop; `None` means the image's, else SIGTERM.
-    pub stop_signal: Option<Signal>,
-    /// Its network.
-    pub network: Network,
-    /// Upper bounds.
-    pub resources: Resources,
-    /// Whether set-uid programs may raise privileges.
-    pub privileges: Privileges,
-}
-
-/// The network a container lives in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Network {
-    /// The host's own, with the host's `/etc/hosts` and `/etc/resolv.conf`, read-only.
-    #[default]
-    Host,
-}
-
-/// Whether a process may gain privileges through set-uid programs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Privileges {
-    /// It may, within the container's capabilities.
-    #[default]
-    MayGrow,
-    /// It may not.
-    NoNew,
-}
-
-/// Upper bounds the kernel enforces; 0 means none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Resources {
-    /// Billionths of a CPU.
-    pub nano_cpus: u64,
-    /// Bytes of memory.
-    pub memory_bytes: u64,
-    /// Processes and threads.
-    pub pids: u64,
-}
+pub use config::{
+    AppArmor, BindOptions, ContainerConfig, File, Log, Mount, Network, Privileges, Propagation,
+    Resources, SeLinuxContext, Seccomp, TmpfsOptions, Ulimit,
+};
 
 /// How a container's first process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -99,7 +99,7 @@ fn assemble(
         .version("1.0.2")
         .process(process(config, image, identity, args)?)
         .root(RootBuilder::default().path("rootfs").readonly(false).build()?)
-        .mounts(mounts(config.network)?)
+        .mounts(mounts(&config.network)?)
         .linux(linux.build()?);
     let mut spec = spec.build()?;
     // The builder's own defaults name the host, which needs a UTS namespace.
@@ -232,10 +232,11 @@ fn counts_swap() -> bool {
     unified.exists() || Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
 }
 
-fn mounts(network: Network) -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(network: &Network) -> Result<Vec<Mount>, OciSpecError> {
     let default = MOUNTS.iter().map(|(to, kind, from, options)| mount(to, kind, from, options));
     let shared: &[&str] = match network {
         Network::Host => &["/etc/hosts", "/etc/resolv.conf"],
+        Network::Netns(_) => &[],
     };
     let shared = shared.iter().filter(|file| Path::new(file).exists());
     let binds = shared.map(|file| mount(file, "bind", file, &["rbind", "rprivate", "ro"]));

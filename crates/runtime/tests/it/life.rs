@@ -191,7 +191,12 @@ async fn the_process_is_what_the_configuration_says() {
         hostname: Some("box".into()),
         env: vec!["A=1".into(), "B=2".into()],
         privileges: Privileges::NoNew,
-        resources: Resources { nano_cpus: 500_000_000, memory_bytes: 64 << 20, pids: 20 },
+        resources: Resources {
+            nano_cpus: 500_000_000,
+            memory_bytes: 64 << 20,
+            pids: 20,
+            ..Resources::default()
+        },
         labels: [("long".into(), "x".repeat(9000))].into(),
         ..shell("told", script)
     };
