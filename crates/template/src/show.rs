@@ -1,0 +1,93 @@
+//! How Go prints, compares and weighs a value.
+
+use std::fmt::Write;
+
+use serde_json::{Number, Value};
+
+/// As `{{.}}` prints it.
+pub(crate) fn top(value: &Value) -> String {
+    if value.is_null() { "<no value>".to_owned() } else { nested(value) }
+}
+
+/// As `%v` prints it.
+pub(crate) fn nested(value: &Value) -> String {
+    let mut text = String::new();
+    write_value(&mut text, value);
+    text
+}
+
+fn write_value(text: &mut String, value: &Value) {
+    match value {
+        Value::Null => text.push_str("<nil>"),
+        Value::Bool(flag) => text.push_str(if *flag { "true" } else { "false" }),
+        Value::Number(value) => text.push_str(&number(value)),
+        Value::String(value) => text.push_str(value),
+        Value::Array(items) => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    text.push(' ');
+                }
+                write_value(text, item);
+            }
+            text.push(']');
+        }
+        Value::Object(fields) => {
+            text.push_str("map[");
+            for (at, key) in sorted(fields).into_iter().enumerate() {
+                let _ = write!(text, "{}{key}:", if at > 0 { " " } else { "" });
+                write_value(text, &fields[key]);
+            }
+            text.push(']');
+        }
+    }
+}
+
+/// Keys in the order Go visits a map.
+pub(crate) fn sorted(fields: &serde_json::Map<String, Value>) -> Vec<&String> {
+    let mut keys: Vec<&String> = fields.keys().collect();
+    keys.sort();
+    keys
+}
+
+/// Whole numbers as they are, others as `%v` does: with an exponent below 1e-4 and from 1e21.
+fn number(value: &Number) -> String {
+    match value.as_f64() {
+        Some(float) if value.is_f64() => {
+            let size = float.abs();
+            if size != 0.0 && !(1e-4..1e21).contains(&size) {
+                let text = format!("{float:e}");
+                let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+                let sign = if power.starts_with('-') { '-' } else { '+' };
+                format!("{digits}e{sign}{:0>2}", power.trim_start_matches('-'))
+            } else {
+                format!("{float}")
+            }
+        }
+        _ => value.to_string(),
+    }
+}
+
+/// What `if` takes for true.
+pub(crate) fn truth(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+/// With its article, for errors.
+pub(crate) const fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing (nil)",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
