@@ -12,6 +12,7 @@ pub mod constraint;
 pub mod defaults;
 mod id;
 pub mod image;
+pub mod log;
 pub mod object;
 mod record;
 pub mod resolve;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::Rule;
 use super::form::{shown, too_long, twice};
 use crate::constraint::Constraint;
+use crate::log;
+use crate::spec::Driver;
 use crate::spec::task::{
     GenericResource, NetworkAttachmentConfig, NetworkTarget, PlacementPreference, TaskRuntime,
     TaskSpec,
@@ -139,6 +141,16 @@ pub(super) const RULES: &[Rule<TaskSpec>] = &[
         breaks: |task| {
             let descriptor = String::new();
             task.placement.preferences = vec![PlacementPreference::Spread { descriptor }];
+        },
+    },
+    Rule {
+        id: "log-options",
+        field: "TaskTemplate.LogDriver.Options",
+        says: "max-size is an amount such as 10m, max-file a number that needs max-size",
+        found: |task| log::malformed(task.log_driver.as_ref()?),
+        breaks: |task| {
+            let options = [("max-file".to_owned(), "2".to_owned())].into();
+            task.log_driver = Some(Driver { name: "json-file".to_owned(), options });
         },
     },
     Rule {
