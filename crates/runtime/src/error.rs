@@ -48,6 +48,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Nothing that the container wrote is kept here.
+    #[error("the output of container {id} is not kept on this node")]
+    NoLogs {
+        /// The container.
+        id: String,
+    },
     /// The configuration cannot be met with this image.
     #[error("{field}: {why}")]
     BadConfig {

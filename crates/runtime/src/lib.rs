@@ -10,6 +10,8 @@
 //! - `archive`: what a tar file says it holds, checked before containerd sees any of it.
 //! - `image` and `content`: putting that into containerd's store, all or nothing.
 //! - `container`: one file per step of a container's life.
+//! - `logs`: what containers wrote: the writer beside each, and readers.
+//! - `exec`: commands run beside a container's process.
 //! - `volumes`: directories that outlive containers.
 //! - `stats`: what the kernel counts of a container.
 //! - `events`: exits as they happen, and word when some may have been missed.
@@ -20,6 +22,7 @@ mod content;
 mod error;
 mod events;
 mod image;
+mod logs;
 mod options;
 mod reference;
 mod rpc;
@@ -35,6 +38,7 @@ pub use container::{
 pub use error::Error;
 pub use events::{ContainerEvent, Events};
 pub use image::Image;
+pub use logs::{Follow, LogLine, LogQuery, LogReader, LogStream, Streams, write_logs};
 pub use options::{Options, Runtime};
 pub use reference::full_name;
 pub use signal::{Signal, UnknownSignal};

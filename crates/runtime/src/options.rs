@@ -24,9 +24,13 @@ pub struct Options {
     pub cgroup_parent: String,
     /// Root of runc's state; `None` means containerd's default.
     pub runc_root: Option<PathBuf>,
-    /// Output of each container goes to `<log_dir>/<id>.log`, stdout and stderr together and
-    /// without bound; `None` drops it.
-    pub log_dir: Option<PathBuf>,
+    /// Output of each container is kept in `<log_dir>/<id>`; made on first use.
+    pub log_dir: PathBuf,
+    /// Program that containerd starts as `<log_writer> log-writer DIR`; calls
+    /// [`crate::write_logs`].
+    pub log_writer: PathBuf,
+    /// FIFOs of commands run beside a container: `<exec_dir>/<id>/<exec id>`; made on first use.
+    pub exec_dir: PathBuf,
     /// Named volumes: `<volume_dir>/<name>/_data`; made on first use.
     pub volume_dir: PathBuf,
     /// Static program that runs as process 1 of containers that ask for an init.
@@ -46,7 +50,9 @@ impl Default for Options {
             snapshotter: "overlayfs".into(),
             cgroup_parent: "/swarm".into(),
             runc_root: None,
-            log_dir: None,
+            log_dir: "/var/lib/swarm/logs".into(),
+            log_writer: "/usr/bin/swarm".into(),
+            exec_dir: "/run/swarm/exec".into(),
             volume_dir: "/var/lib/swarm/volumes".into(),
             init: "/usr/bin/tini-static".into(),
             spool_dir: std::env::temp_dir(),

@@ -8,7 +8,7 @@ use containerd_client::services::v1::{Container, CreateContainerRequest};
 use containerd_client::types::Mount;
 use prost::Message;
 
-use super::{AppArmor, ContainerConfig, KEPT, Kept, Log, NAME, Network, Seccomp, spec, user};
+use super::{AppArmor, ContainerConfig, KEPT, Kept, NAME, Network, Seccomp, spec, user};
 use crate::content::Labels;
 use crate::error::Tolerate;
 use crate::image::Unpacked;
@@ -47,6 +47,7 @@ impl Runtime {
                 return Err(refused);
             }
         };
+        self.prepare_logs(&config.id, config.log)?;
         let request = CreateContainerRequest { container: Some(record) };
         let created = rpc("create container", QUICK, self.link.containers().create(request)).await;
         created.or_present()?;
@@ -131,7 +132,7 @@ impl Runtime {
 }
 
 /// Ids become names of directories, cgroups and log files.
-pub(super) fn check_id(id: &str) -> Result<(), Error> {
+pub(crate) fn check_id(id: &str) -> Result<(), Error> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let begins_well = id.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if begins_well && id.len() <= 76 && id.bytes().all(allowed) {
@@ -164,7 +165,6 @@ fn refuse(config: &ContainerConfig) -> Result<(), Error> {
         ("files", !config.files.is_empty()),
         ("sysctls", !config.sysctls.is_empty()),
         ("ulimits", !config.ulimits.is_empty()),
-        ("log", config.log != Log::None),
     ];
     match wishes.into_iter().find(|(_, wished)| *wished) {
         Some((field, _)) => Err(Error::Unsupported { field }),

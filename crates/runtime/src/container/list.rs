@@ -32,8 +32,14 @@ impl Runtime {
         Ok(states)
     }
 
+    /// Where one container is in its life.
+    pub(crate) async fn status(&self, id: &str) -> Result<Status, Error> {
+        let record = self.container(id).await?;
+        Ok(status(self.process(id).await?.as_ref(), &record))
+    }
+
     /// The record of a container.
-    pub(super) async fn container(&self, id: &str) -> Result<Container, Error> {
+    pub(crate) async fn container(&self, id: &str) -> Result<Container, Error> {
         let request = GetContainerRequest { id: id.into() };
         let found = rpc("get container", QUICK, self.link.containers().get(request)).await;
         let found = found.or_absent()?.and_then(|found| found.container);

@@ -24,6 +24,7 @@ pub use config::{
     AppArmor, BindOptions, ContainerConfig, File, Log, Mount, Network, Privileges, Propagation,
     Resources, SeLinuxContext, Seccomp, TmpfsOptions, Ulimit,
 };
+pub(crate) use create::check_id;
 
 /// How a container's first process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

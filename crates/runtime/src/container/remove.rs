@@ -25,7 +25,7 @@ impl Runtime {
         let request = DeleteContainerRequest { id: id.into() };
         let record = rpc("delete container", QUICK, self.link.containers().delete(request)).await;
         let snapshot = self.remove_snapshot(id).await;
-        let output = self.remove_output(id).await;
+        let output = self.remove_logs(id).await;
         record.or_absent()?;
         snapshot?;
         output
@@ -37,15 +37,5 @@ impl Runtime {
         let removed =
             rpc("remove snapshot", QUICK * 3, self.link.snapshots().remove(request)).await;
         removed.or_absent().map(drop)
-    }
-
-    async fn remove_output(&self, id: &str) -> Result<(), Error> {
-        let Some(path) = self.log_path(id) else { return Ok(()) };
-        match tokio::fs::remove_file(path).await {
-            Err(failure) if failure.kind() != std::io::ErrorKind::NotFound => {
-                Err(Error::io("remove the output of a container")(failure))
-            }
-            _ => Ok(()),
-        }
     }
 }

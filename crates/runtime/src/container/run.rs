@@ -150,8 +150,7 @@ impl Runtime {
     /// False when there is a task already.
     async fn create_task(&self, id: &str) -> Result<bool, Error> {
         let rootfs = self.mounts(id).await?.ok_or_else(|| Error::NotFound { id: id.into() })?;
-        let output =
-            self.log_path(id).map_or_else(String::new, |path| format!("file://{}", path.display()));
+        let output = self.output(id);
         let request = CreateTaskRequest {
             container_id: id.into(),
             rootfs,
@@ -183,10 +182,6 @@ impl Runtime {
     pub(super) async fn delete_task(&self, id: &str) -> Result<(), Error> {
         let request = DeleteTaskRequest { container_id: id.into() };
         rpc("delete task", PROCESS, self.link.tasks().delete(request)).await.or_absent().map(drop)
-    }
-
-    pub(super) fn log_path(&self, id: &str) -> Option<std::path::PathBuf> {
-        self.options.log_dir.as_ref().map(|dir| dir.join(format!("{id}.log")))
     }
 }
 

@@ -5,4 +5,5 @@
 mod archives;
 mod events;
 mod life;
+mod logs;
 mod world;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use swarm_runtime::{ContainerConfig, ContainerState, Error, Image, Options, Runtime, Status};
+use swarm_runtime::{
+    ContainerConfig, ContainerState, Error, Image, Log, LogQuery, Options, Runtime, Status,
+};
 use tempfile::TempDir;
 use testbed::{Containerd, Format, Layers, busybox_archive};
 use tokio::time::{Instant, sleep};
@@ -25,14 +27,14 @@ impl World {
     pub(crate) async fn empty() -> Self {
         let dir = tempfile::Builder::new().prefix("rt").tempdir().unwrap();
         let containerd = Containerd::start(dir.path());
-        for name in ["log-dir", "spool"] {
-            std::fs::create_dir(dir.path().join(name)).unwrap();
-        }
+        std::fs::create_dir(dir.path().join("spool")).unwrap();
         let options = Options {
             socket: containerd.socket(),
             cgroup_parent: containerd.cgroup_parent(),
             runc_root: Some(containerd.runc_root()),
-            log_dir: Some(dir.path().join("log-dir")),
+            log_dir: dir.path().join("log-dir"),
+            log_writer: log_writer(),
+            exec_dir: dir.path().join("exec"),
             spool_dir: dir.path().join("spool"),
             ..Options::default()
         };
@@ -77,20 +79,33 @@ impl World {
     }
 
     pub(crate) fn output_path(&self, id: &str) -> PathBuf {
-        self.dir.path().join("log-dir").join(format!("{id}.log"))
+        self.dir.path().join("log-dir").join(id)
     }
 
     /// Waits until the container's output holds `text`.
     pub(crate) async fn output_with(&self, id: &str, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let output = std::fs::read_to_string(self.output_path(id)).unwrap_or_default();
+            let output = self.output(id).await;
             if output.contains(text) {
                 return output;
             }
             assert!(Instant::now() < deadline, "no {text:?} in {output:?}");
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// All the container wrote so far, a newline behind each line.
+    pub(crate) async fn output(&self, id: &str) -> String {
+        let mut reader = self.runtime.logs(id, &LogQuery::default()).await.unwrap();
+        let mut output = String::new();
+        while let Some(lines) = reader.next().await.unwrap() {
+            for line in lines {
+                output.push_str(&String::from_utf8_lossy(&line.data));
+                output.extend((!line.partial).then_some('\n'));
+            }
+        }
+        output
     }
 
     /// What containerd holds, as its own tool tells it: content, unfinished content, images,
@@ -122,12 +137,19 @@ impl World {
     }
 }
 
+/// The example of that name, which is built along with the tests.
+fn log_writer() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("examples/log-writer")
+}
+
 pub(crate) fn shell(id: &str, script: &str) -> ContainerConfig {
     ContainerConfig {
         id: id.into(),
         name: format!("web.1.{id}"),
         image: "busybox:test".into(),
         command: ["/bin/sh", "-c", script].map(String::from).into(),
+        log: Log::Files { max_bytes: 0, max_files: 1 },
         ..ContainerConfig::default()
     }
 }
