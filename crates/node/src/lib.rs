@@ -16,7 +16,7 @@ mod only;
 mod socket;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use swarm_runtime::Runtime;
@@ -32,7 +32,7 @@ use only::OnlyOne;
 /// What a node runs with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
-    /// Where it keeps its state: `raft/` and `certificates/`.
+    /// Where it keeps its state: `raft/`, `certificates/`, and the containers' `logs/`.
     pub state_dir: PathBuf,
     /// Where its socket is made.
     pub run_dir: PathBuf,
@@ -99,6 +99,10 @@ impl Node {
             namespace: options.containerd_namespace.clone(),
             cgroup_parent: options.cgroup_parent.clone(),
             spool_dir,
+            log_dir: options.state_dir.join("logs"),
+            log_writer: std::env::current_exe()
+                .map_err(NodeError::io("find", Path::new("/proc/self/exe")))?,
+            exec_dir: options.run_dir.join("exec"),
             ..swarm_runtime::Options::default()
         })
         .await

@@ -5,6 +5,8 @@ mod options;
 mod output;
 mod view;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -13,6 +15,11 @@ use options::Cli;
 use output::Printer;
 
 fn main() -> ExitCode {
+    // One of these runs per container: it comes before all that costs memory.
+    if let Some(dir) = log_dir(std::env::args_os().skip(1)) {
+        swarm_runtime::write_logs(&dir);
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return refuse(&usage),
@@ -25,6 +32,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The directory in `log-writer DIR`, which containerd calls for a container's output.
+fn log_dir(mut args: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+    args.next().filter(|first| first == "log-writer")?;
+    args.next().map(PathBuf::from)
 }
 
 /// Help is a result; a usage error ends with 1, as Docker's does.
