@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::object::node::{NodeDescription, NodeState};
-use swarm_types::spec::node::NodeSpec;
+use swarm_types::spec::node::{NodeRole, NodeSpec};
 use swarm_types::{
     Group, Node, NodeId, Object, ObjectId, ServiceId, Task, TaskId, TaskState, Timestamp,
 };
 
 use crate::draft::task_of;
-use crate::schedule::Ledger;
+use crate::schedule::{Books, Failures, Ledger};
 
 /// Part of the cluster to plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +39,7 @@ pub struct Dirty {
     room: bool,
     wakes: BTreeMap<ServiceId, Timestamp>,
     ledger: Option<Ledger>,
+    failures: Failures,
 }
 
 /// What one round plans.
@@ -137,6 +138,7 @@ impl Dirty {
     }
 
     fn task(&mut self, task: &Task) {
+        self.failures.note(task);
         match task.service() {
             Some(service) => self.services.insert(service),
             None => self.tasks.insert(task.id),
@@ -200,18 +202,24 @@ impl Dirty {
     }
 
     /// The ledger at the snapshot's index, and how many tasks were counted to make it.
-    pub(crate) fn ledger(&mut self, view: &Snapshot) -> (&mut Ledger, usize) {
-        if self.ledger.as_ref().is_some_and(|ledger| ledger.applied() != view.applied()) {
+    pub(crate) fn books(&mut self, view: &Snapshot) -> (Books<'_>, usize) {
+        let mut counted = 0;
+        if self.ledger.as_ref().is_none_or(|ledger| ledger.applied() != view.applied()) {
             self.ledger = None;
+            self.failures.retain(|service| view.service(service).is_some());
+            for task in view.tasks() {
+                self.failures.note(task);
+                counted += 1;
+            }
         }
-        let counted = if self.ledger.is_none() { view.tasks().count() } else { 0 };
-        (self.ledger.get_or_insert_with(|| Ledger::of(view)), counted)
+        let ledger = self.ledger.get_or_insert_with(|| Ledger::of(view));
+        (Books { ledger, failures: &self.failures }, counted)
     }
 }
 
 /// What decides which tasks a node can have.
-fn fitness(node: &Node) -> (NodeState, &NodeSpec, &NodeDescription) {
-    (node.status.state, &node.spec, &node.description)
+fn fitness(node: &Node) -> (NodeState, &str, NodeRole, &NodeSpec, &NodeDescription) {
+    (node.status.state, &node.status.addr, node.role, &node.spec, &node.description)
 }
 
 impl Work {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use swarm_state::Snapshot;
 use swarm_types::object::node::NodeState;
 use swarm_types::spec::node::Availability;
+use swarm_types::spec::task::GenericResource;
 use swarm_types::{
     AssignTask, Change, Expect, Expected, Group, IdSource, Node, NodeId, ObjectId, Service,
     ServiceId, Task, TaskId, Template, Timestamp,
@@ -162,11 +163,17 @@ impl<'a> Draft<'a> {
 
     /// Puts a waiting task on a node. False when the plan is full: the task then waits for the
     /// next round.
-    pub(crate) fn assign(&mut self, waiting: &Waiting, node: &Node, message: &str) -> bool {
+    pub(crate) fn assign(
+        &mut self,
+        waiting: &Waiting,
+        node: &Node,
+        generic: Vec<GenericResource>,
+        message: &str,
+    ) -> bool {
         let change = Change::AssignTask(Box::new(AssignTask {
             task: waiting.task,
             node: node.id,
-            generic: Vec::new(),
+            generic,
             volumes: Vec::new(),
             message: message.to_owned(),
         }));

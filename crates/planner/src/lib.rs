@@ -9,9 +9,11 @@
 //! what changed, not the size of the cluster. The stages of a round, in order:
 //! reap, allocate, orchestrate, schedule. A task is decided on at most once in a round.
 //!
+//! [`explain`] says what each node thinks of a task, by the same filters.
+//!
 //! Proposing, retrying and waiting are the leader's driver's business. What is not planned for
-//! yet (global services and jobs, rolling updates, constraints and preferences, cluster
-//! networks, generic resources) leaves its tasks as they are; the API refuses it.
+//! yet (global services and jobs, rolling updates, cluster networks) leaves its tasks as they
+//! are; the API refuses it.
 
 #![warn(missing_docs)]
 
@@ -27,3 +29,4 @@ mod schedule;
 pub use dirty::{Dirty, Scope};
 pub use plan::{MAX_CHANGES, Plan, Reason, Why};
 pub use round::{plan, round};
+pub use schedule::{Filter, NodeVerdict, Verdict, explain};

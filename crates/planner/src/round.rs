@@ -45,9 +45,9 @@ pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timest
     }
     let waiting = draft.take_waiting();
     if !waiting.is_empty() {
-        let (ledger, counted) = dirty.ledger(view);
+        let (books, counted) = dirty.books(view);
         draft.examined += counted + waiting.len();
-        schedule::place(&mut draft, ledger, waiting);
+        schedule::place(&mut draft, books, waiting);
     }
     rest.loose.extend(draft.take_left());
     let (mut plan, wakes) = draft.finish();

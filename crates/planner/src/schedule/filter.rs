@@ -5,20 +5,26 @@
 
 use std::fmt;
 
+use swarm_types::Node;
 use swarm_types::object::node::NodeState;
 use swarm_types::spec::node::Availability;
 use swarm_types::spec::task::Platform;
-use swarm_types::{Node, Template};
 
-use super::ledger::{Account, host_ports};
+use super::demand::{Demand, LOG, Needs};
+use super::generic;
+use super::ledger::Account;
 
 /// A reason to refuse a node, in the order they are asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Filter {
+pub enum Filter {
     /// The node is ready and takes tasks.
     Ready,
     /// What the task reserves is left on the node. Limits do not count.
     Resources,
+    /// The node has the volume, network and log drivers of the task.
+    Plugin,
+    /// The node satisfies the service's constraints.
+    Constraint,
     /// The image runs on the node.
     Platform,
     /// The host-mode ports the task publishes are free there.
@@ -28,21 +34,46 @@ pub(crate) enum Filter {
 }
 
 impl Filter {
-    const ALL: [Self; 5] =
-        [Self::Ready, Self::Resources, Self::Platform, Self::HostPort, Self::MaxReplicas];
+    const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Resources,
+        Self::Plugin,
+        Self::Constraint,
+        Self::Platform,
+        Self::HostPort,
+        Self::MaxReplicas,
+    ];
 
-    fn passes(self, task: &Template, node: &Node, account: &Account) -> bool {
+    /// The word that `explain` shows.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Resources => "resource",
+            Self::Plugin => "plugin",
+            Self::Constraint => "constraint",
+            Self::Platform => "platform",
+            Self::HostPort => "host-port",
+            Self::MaxReplicas => "max-replicas",
+        }
+    }
+
+    fn passes(self, task: &Demand<'_>, node: &Node, account: &Account) -> bool {
         match self {
             Self::Ready => {
                 node.status.state == NodeState::Ready
                     && node.spec.availability == Availability::Active
             }
             Self::Resources => resources(task, node, account),
-            Self::Platform => platform(&task.spec.placement.platforms, &node.description.platform),
-            Self::HostPort => host_ports(task).all(|port| account.is_free(port)),
+            Self::Plugin => task.plugins.iter().all(|needs| has_plugin(node, *needs)),
+            Self::Constraint => task.constraints.met_by(node),
+            Self::Platform => {
+                platform(&task.template.spec.placement.platforms, &node.description.platform)
+            }
+            Self::HostPort => task.ports.iter().all(|port| account.is_free(*port)),
             Self::MaxReplicas => {
-                let max = task.spec.placement.max_replicas;
-                max == 0 || account.of_service(task.service) < max
+                let max = task.template.spec.placement.max_replicas;
+                max == 0 || account.of_service(task.template.service) < max
             }
         }
     }
@@ -52,6 +83,8 @@ impl Filter {
         match self {
             Self::Ready => format!("{nodes_text} not available for new tasks"),
             Self::Resources => format!("insufficient resources on {nodes_text}"),
+            Self::Plugin => format!("missing plugin on {nodes_text}"),
+            Self::Constraint => format!("scheduling constraints not satisfied on {nodes_text}"),
             Self::Platform => format!("unsupported platform on {nodes_text}"),
             Self::HostPort => format!("host-mode port already in use on {nodes_text}"),
             Self::MaxReplicas => "max replicas per node limit exceed".to_owned(),
@@ -60,8 +93,15 @@ impl Filter {
 }
 
 /// Why the node does not fit the task; `None` when it does.
-pub(super) fn first_refusal(task: &Template, node: &Node, account: &Account) -> Option<Filter> {
+pub(super) fn first_refusal(task: &Demand<'_>, node: &Node, account: &Account) -> Option<Filter> {
     Filter::ALL.into_iter().find(|filter| !filter.passes(task, node, account))
+}
+
+/// True when a node that did fit still does after more was put on it.
+pub(super) fn has_room(task: &Demand<'_>, node: &Node, account: &Account) -> bool {
+    [Filter::Resources, Filter::HostPort, Filter::MaxReplicas]
+        .into_iter()
+        .all(|filter| filter.passes(task, node, account))
 }
 
 /// How many nodes each filter refused. Displayed as the reason a task waits.
@@ -87,18 +127,30 @@ impl fmt::Display for Refusals {
     }
 }
 
-fn resources(task: &Template, node: &Node, account: &Account) -> bool {
-    let wanted = &task.spec.resources.reservations;
+fn resources(task: &Demand<'_>, node: &Node, account: &Account) -> bool {
+    let wanted = &task.template.spec.resources.reservations;
     let fits = |wanted: i64, total: i64, used: i64| wanted <= total.saturating_sub(used);
-    // Nothing counts user-defined resources yet, so nothing may claim them.
-    wanted.generic.is_empty()
-        && (wanted.nano_cpus == 0
-            || fits(wanted.nano_cpus, node.description.nano_cpus, account.nano_cpus))
+    let has = &node.description;
+    (wanted.nano_cpus == 0 || fits(wanted.nano_cpus, has.nano_cpus, account.nano_cpus))
         && (wanted.memory_bytes == 0
-            || fits(wanted.memory_bytes, node.description.memory_bytes, account.memory_bytes))
+            || fits(wanted.memory_bytes, has.memory_bytes, account.memory_bytes))
+        && (wanted.generic.is_empty()
+            || generic::claim(&wanted.generic, &has.generic, account).is_some())
 }
 
-fn platform(supported: &[Platform], node: &Platform) -> bool {
+/// Drivers that come from plug-ins may carry the tag `latest`. A node that reports no plug-ins,
+/// or no log drivers, is not asked for them.
+pub(super) fn has_plugin(node: &Node, needs: Needs<'_>) -> bool {
+    let plugins = &node.description.plugins;
+    let mut of_kind = plugins.iter().filter(|plugin| plugin.kind == needs.kind).peekable();
+    if plugins.is_empty() || (needs.kind == LOG && of_kind.peek().is_none()) {
+        return true;
+    }
+    of_kind.any(|plugin| plugin.name.strip_suffix(":latest").unwrap_or(&plugin.name) == needs.name)
+}
+
+/// True when the image runs on that platform.
+pub(crate) fn platform(supported: &[Platform], node: &Platform) -> bool {
     let matches = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
     supported.is_empty()
         || supported.iter().any(|platform| {
@@ -118,6 +170,8 @@ fn architecture(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use swarm_types::object::node::Plugin;
+
     use super::*;
 
     #[test]
@@ -125,6 +179,10 @@ mod tests {
         let mut refusals = Refusals::default();
         for filter in [
             Filter::Platform,
+            Filter::Constraint,
+            Filter::Constraint,
+            Filter::Constraint,
+            Filter::Plugin,
             Filter::Ready,
             Filter::HostPort,
             Filter::HostPort,
@@ -135,8 +193,9 @@ mod tests {
 
         assert_eq!(
             refusals.to_string(),
-            "no suitable node (host-mode port already in use on 2 nodes; \
-             1 node not available for new tasks; unsupported platform on 1 node; \
+            "no suitable node (scheduling constraints not satisfied on 3 nodes; \
+             host-mode port already in use on 2 nodes; 1 node not available for new tasks; \
+             missing plugin on 1 node; unsupported platform on 1 node; \
              max replicas per node limit exceed)"
         );
         assert_eq!(Refusals::default().to_string(), "no suitable node");
@@ -155,6 +214,24 @@ mod tests {
         assert!(platform(&[of("linux", "s390x"), of("", "")], &of("linux", "x86_64")));
         assert!(!platform(&[of("linux", "arm64")], &of("linux", "x86_64")));
         assert!(!platform(&[of("windows", "amd64")], &of("linux", "x86_64")));
+    }
+
+    #[test]
+    fn plugins_are_found_by_kind_and_name_with_or_without_the_tag() {
+        let mut node = crate::schedule::testing::node();
+        let needs = |kind, name| Needs { kind, name };
+        assert!(has_plugin(&node, needs("Volume", "nfs")), "it reports no plug-ins at all");
+
+        let plugin = |kind: &str, name: &str| Plugin { kind: kind.into(), name: name.into() };
+        node.description.plugins = vec![plugin("Volume", "nfs:latest"), plugin("Network", "vlan")];
+
+        assert!(has_plugin(&node, needs("Volume", "nfs")));
+        assert!(has_plugin(&node, needs("Network", "vlan")));
+        assert!(!has_plugin(&node, needs("Network", "nfs")));
+        assert!(!has_plugin(&node, needs("Volume", "ceph")));
+        assert!(has_plugin(&node, needs(LOG, "syslog")), "it reports no log drivers");
+        node.description.plugins.push(plugin(LOG, "json-file"));
+        assert!(!has_plugin(&node, needs(LOG, "syslog")));
     }
 
     #[test]

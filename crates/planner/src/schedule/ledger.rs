@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarm_state::{Batch, Event, Snapshot};
-use swarm_types::spec::service::{Protocol, PublishMode};
+use swarm_types::spec::service::{PortConfig, Protocol, PublishMode};
+use swarm_types::spec::task::GenericResource;
 use swarm_types::{NodeId, Object, ServiceId, Task, TaskState, Template};
 
 /// What is in use on each node, after one entry of the log.
@@ -31,17 +32,36 @@ pub(crate) struct Account {
     pub(super) wanted: u64,
     tasks: u64,
     services: BTreeMap<ServiceId, u64>,
-    ports: BTreeMap<(Protocol, u16), u64>,
+    ports: BTreeMap<Port, u64>,
+    /// By kind and name; the name is empty where units have none.
+    generic: BTreeMap<(String, String), i64>,
 }
 
-static UNUSED: Account = Account {
+/// A port of a node.
+pub(super) type Port = (Protocol, u16);
+
+pub(super) static UNUSED: Account = Account {
     nano_cpus: 0,
     memory_bytes: 0,
     wanted: 0,
     tasks: 0,
     services: BTreeMap::new(),
     ports: BTreeMap::new(),
+    generic: BTreeMap::new(),
 };
+
+/// What one task uses of its node.
+#[derive(Clone, Copy)]
+pub(super) struct Use<'t> {
+    /// What it runs.
+    pub(super) template: &'t Template,
+    /// The user-defined resources it was given.
+    pub(super) generic: &'t [GenericResource],
+    /// Ports its node chose for it.
+    pub(super) bound: &'t [PortConfig],
+    /// Whether it is wanted.
+    pub(super) wanted: bool,
+}
 
 impl Ledger {
     /// Counts every task of the snapshot.
@@ -82,36 +102,20 @@ impl Ledger {
         self.nodes.get(&node).unwrap_or(&UNUSED)
     }
 
-    /// Counts a task on a node.
-    pub(super) fn charge(&mut self, node: NodeId, task: &Template, wanted: bool) {
-        let account = self.nodes.entry(node).or_default();
-        account.change(task, 1);
-        if wanted {
-            account.wanted += 1;
-            if let Some(service) = task.service {
-                *account.services.entry(service).or_insert(0) += 1;
-            }
-        }
-        account.tasks += 1;
-        for port in host_ports(task) {
-            *account.ports.entry(port).or_insert(0) += 1;
-        }
+    /// The same, to be charged.
+    pub(super) fn account_mut(&mut self, node: NodeId) -> &mut Account {
+        self.nodes.entry(node).or_default()
     }
 
-    /// Takes back [`Self::charge`].
-    pub(super) fn refund(&mut self, node: NodeId, task: &Template, wanted: bool) {
+    /// Every node on which something is in use, in order of their ids.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = (&NodeId, &Account)> {
+        self.nodes.iter()
+    }
+
+    /// Takes back [`Account::charge`].
+    pub(super) fn refund(&mut self, node: NodeId, task: Use<'_>) {
         let Some(account) = self.nodes.get_mut(&node) else { return };
         account.change(task, -1);
-        if wanted {
-            account.wanted = account.wanted.saturating_sub(1);
-            if let Some(service) = task.service {
-                decrease(&mut account.services, service);
-            }
-        }
-        account.tasks = account.tasks.saturating_sub(1);
-        for port in host_ports(task) {
-            decrease(&mut account.ports, port);
-        }
         if account.tasks == 0 {
             self.nodes.remove(&node);
         }
@@ -119,13 +123,14 @@ impl Ledger {
 
     fn enter(&mut self, task: &Arc<Task>) {
         if let Some(node) = counted_on(task) {
-            self.charge(node, &task.template, task.desired <= TaskState::Complete);
+            self.account_mut(node).charge(used(task));
         }
     }
 
-    fn strike(&mut self, task: &Arc<Task>) {
+    /// Takes a task of the snapshot off the ledger.
+    pub(super) fn strike(&mut self, task: &Task) {
         if let Some(node) = counted_on(task) {
-            self.refund(node, &task.template, task.desired <= TaskState::Complete);
+            self.refund(node, used(task));
         }
     }
 }
@@ -136,35 +141,82 @@ impl Account {
         service.and_then(|service| self.services.get(&service)).copied().unwrap_or(0)
     }
 
-    /// True when no task publishes that port on the node.
-    pub(super) fn is_free(&self, port: (Protocol, u16)) -> bool {
+    /// True when no task has that port of the node.
+    pub(super) fn is_free(&self, port: Port) -> bool {
         !self.ports.contains_key(&port)
     }
 
-    fn change(&mut self, task: &Template, sign: i64) {
-        let reserved = &task.spec.resources.reservations;
+    /// How many units of a kind and name are in use; the name is empty for units without one.
+    pub(super) fn units(&self, kind: &str, name: &str) -> i64 {
+        if self.generic.is_empty() {
+            return 0;
+        }
+        self.generic.get(&(kind.to_owned(), name.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Counts a task.
+    pub(super) fn charge(&mut self, task: Use<'_>) {
+        self.change(task, 1);
+    }
+
+    fn change(&mut self, task: Use<'_>, sign: i64) {
+        let reserved = &task.template.spec.resources.reservations;
         self.nano_cpus = self.nano_cpus.saturating_add(sign * reserved.nano_cpus);
         self.memory_bytes = self.memory_bytes.saturating_add(sign * reserved.memory_bytes);
+        self.tasks = self.tasks.saturating_add_signed(sign);
+        if task.wanted {
+            self.wanted = self.wanted.saturating_add_signed(sign);
+            task.template.service.into_iter().for_each(|it| count(&mut self.services, it, sign));
+        }
+        for port in host_ports(&task.template.endpoint.ports) {
+            count(&mut self.ports, port, sign);
+        }
+        for port in host_ports(task.bound) {
+            count(&mut self.ports, port, sign);
+        }
+        self.give(task.generic, sign);
+    }
+
+    /// Counts user-defined resources as given, or with a sign of -1 as taken back.
+    pub(super) fn give(&mut self, generic: &[GenericResource], sign: i64) {
+        for resource in generic {
+            let (kind, name, amount) = match resource {
+                GenericResource::Named { kind, value } => (kind.clone(), value.clone(), 1),
+                GenericResource::Discrete { kind, value } => (kind.clone(), String::new(), *value),
+            };
+            let key = (kind, name);
+            let units = self.generic.entry(key.clone()).or_insert(0);
+            *units = units.saturating_add(sign.saturating_mul(amount));
+            if *units == 0 {
+                self.generic.remove(&key);
+            }
+        }
     }
 }
 
-/// The fixed ports a task publishes on its node.
-pub(super) fn host_ports(task: &Template) -> impl Iterator<Item = (Protocol, u16)> {
-    let host = |port: &&swarm_types::spec::service::PortConfig| {
-        port.mode == PublishMode::Host && port.published != 0
-    };
-    task.endpoint.ports.iter().filter(host).map(|port| (port.protocol, port.published))
+/// The ports of the host among these whose number is known.
+pub(super) fn host_ports(ports: &[PortConfig]) -> impl Iterator<Item = Port> {
+    let host = |port: &&PortConfig| port.mode == PublishMode::Host && port.published != 0;
+    ports.iter().filter(host).map(|port| (port.protocol, port.published))
 }
 
 fn counted_on(task: &Task) -> Option<NodeId> {
     task.node.filter(|_| task.may_run())
 }
 
-fn decrease<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
-        }
+fn used(task: &Task) -> Use<'_> {
+    Use {
+        template: &task.template,
+        generic: &task.generic,
+        bound: &task.status.ports,
+        wanted: task.desired <= TaskState::Complete,
+    }
+}
+
+fn count<K: Ord + Copy>(counts: &mut BTreeMap<K, u64>, key: K, sign: i64) {
+    let count = counts.entry(key).or_insert(0);
+    *count = count.saturating_add_signed(sign);
+    if *count == 0 {
+        counts.remove(&key);
     }
 }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests are not recognized as tests")]
 
+mod explain;
 mod laws;
 mod nodes;
+mod preferences;
 mod reap;
 mod replicated;
 mod restart;

@@ -1,11 +1,14 @@
-//! Where tasks run, and what is said when there is no place (engine.md 7.2: 53, 54, 57, 59,
-//! 61-63).
+//! Where tasks run, and what is said when there is no place (engine.md 7.2: 53, 54, 56-64).
 
 use std::time::Duration;
 
 use swarm_planner::Scope;
+use swarm_types::object::node::Plugin;
+use swarm_types::spec::Driver;
+use swarm_types::spec::mount::{Mount, VolumeOptions};
 use swarm_types::spec::node::Availability;
-use swarm_types::spec::task::Platform;
+use swarm_types::spec::service::{Protocol, ServiceSpec};
+use swarm_types::spec::task::{GenericResource, Platform, TaskRuntime};
 use swarm_types::{NodeId, ServiceId, TaskState};
 
 use crate::world::{World, host_port};
@@ -200,4 +203,160 @@ fn a_node_on_which_a_service_keeps_failing_is_avoided_for_five_minutes() {
     world.run();
 
     assert_eq!(world.wanted_in(web, 1).node, Some(bad));
+}
+
+/// The reaper keeps five tasks of a slot; what it drops is not forgotten for the count.
+#[test]
+fn a_node_stays_avoided_while_the_service_fails_elsewhere() {
+    let mut world = World::new(1);
+    world.set_history_limit(2);
+    let bad = world.view().nodes().next().expect("a node").id;
+    let web = world.service_of(1, |spec| spec.task.restart.delay = Duration::ZERO);
+    for _ in 0..5 {
+        world.run();
+        let task = world.wanted_in(web, 1).id;
+        world.report(task, TaskState::Failed);
+    }
+    let good = world.node();
+    world.run();
+
+    for _ in 0..3 {
+        let task = world.wanted_in(web, 1);
+        assert_eq!(task.node, Some(good));
+        world.report(task.id, TaskState::Failed);
+        world.run();
+    }
+    world.update(web, |spec| spec.task.force_update += 1);
+    let other = world.service(1);
+    world.run();
+    assert!(world.tasks(web).len() <= 3);
+    assert_eq!(world.wanted_in(other, 1).node, Some(bad), "only this service failed there");
+}
+
+#[test]
+fn constraints_keep_tasks_where_they_hold() {
+    let mut world = World::new(2);
+    let fast = world.node_of(&[("disk", "ssd")], |_| {});
+    let web = world.service_of(2, |spec| {
+        let constraints = ["node.labels.disk == SSD", "node.role != manager"];
+        spec.task.placement.constraints = constraints.map(str::to_owned).into();
+    });
+    let nowhere = world.service_of(1, |spec| {
+        spec.task.placement.constraints = vec!["node.labels.disk==tape".to_owned()];
+    });
+
+    world.settle();
+
+    assert_eq!(world.count_on(web, fast), 2);
+    let text = "no suitable node (scheduling constraints not satisfied on 3 nodes)";
+    assert_eq!(told(&world, nowhere, 1), text);
+    world.set_labels(fast, &[("disk", "tape")]);
+    world.settle();
+    assert_eq!(world.wanted_in(nowhere, 1).node, Some(fast));
+}
+
+fn gpus(count: i64) -> impl Fn(&mut ServiceSpec) {
+    move |spec| {
+        let kind = "gpu".to_owned();
+        let wanted = GenericResource::Discrete { kind, value: count };
+        spec.task.resources.reservations.generic = vec![wanted];
+    }
+}
+
+#[test]
+fn named_units_are_handed_out_and_come_back_with_the_end() {
+    let unit = |it: &str| GenericResource::Named { kind: "gpu".to_owned(), value: it.to_owned() };
+    let mut world = World::new(1);
+    let node = world.node_of(&[], |it| it.generic = vec![unit("b"), unit("a"), unit("c")]);
+    let pair = world.service_of(1, gpus(2));
+    world.run();
+    assert_eq!(world.wanted_in(pair, 1).generic, [unit("a"), unit("b")]);
+
+    let other = world.service_of(1, gpus(2));
+    let single = world.service_of(1, gpus(1));
+    world.settle();
+    assert_eq!(world.wanted_in(single, 1).generic, [unit("c")]);
+    assert_eq!(told(&world, other, 1), "no suitable node (insufficient resources on 2 nodes)");
+
+    world.scale(pair, 0);
+    world.run();
+    let task = world.wanted_in(other, 1);
+    assert_eq!((task.node, &task.generic[..]), (Some(node), &[unit("a"), unit("b")][..]));
+}
+
+#[test]
+fn numbers_of_a_resource_are_counted() {
+    let mut world = World::new(0);
+    world.node_of(&[], |it| {
+        it.generic = vec![GenericResource::Discrete { kind: "gpu".to_owned(), value: 3 }];
+    });
+    let web = world.service_of(4, gpus(1));
+
+    world.settle();
+
+    assert_eq!(counts(&world, web), [3]);
+    assert_eq!(told(&world, web, 4), "no suitable node (insufficient resources on 1 node)");
+}
+
+#[test]
+fn drivers_must_be_on_the_node() {
+    let plugin = |kind: &str, name: &str| Plugin { kind: kind.to_owned(), name: name.to_owned() };
+    let mut world = World::new(0);
+    let all =
+        vec![plugin("Volume", "nfs:latest"), plugin("Volume", "local"), plugin("Log", "json-file")];
+    let has = world.node_of(&[], |it| it.plugins = all);
+    world.node_of(&[], |it| it.plugins = vec![plugin("Volume", "local"), plugin("Log", "syslog")]);
+    let driver = |name: &str| Some(Driver { name: name.to_owned(), ..Driver::default() });
+    let volume = |name: &'static str| {
+        move |spec: &mut ServiceSpec| {
+            let TaskRuntime::Container(container) = &mut spec.task.runtime else { return };
+            let options = VolumeOptions { driver: driver(name), ..VolumeOptions::default() };
+            container.mounts = vec![Mount { volume: Some(options), ..Mount::default() }];
+        }
+    };
+    let nfs = world.service_of(2, volume("nfs"));
+    let local = world.service_of(2, volume("local"));
+    let ceph = world.service_of(1, volume("ceph"));
+    let json = world.service_of(2, |spec| spec.task.log_driver = driver("json-file"));
+    let none = world.service_of(2, |spec| spec.task.log_driver = driver("none"));
+
+    world.settle();
+
+    assert_eq!((world.count_on(nfs, has), world.count_on(json, has)), (2, 2));
+    assert_eq!((counts(&world, local), counts(&world, none)), (vec![1, 1], vec![1, 1]));
+    assert_eq!(told(&world, ceph, 1), "no suitable node (missing plugin on 2 nodes)");
+}
+
+#[test]
+fn a_port_of_one_protocol_leaves_that_of_another_free() {
+    let mut world = World::new(1);
+    let tcp = world.service_of(1, |spec| spec.endpoint = host_port(53));
+    let udp = world.service_of(2, |spec| {
+        spec.endpoint = host_port(53);
+        spec.endpoint.ports[0].protocol = Protocol::Udp;
+    });
+
+    world.settle();
+
+    assert_eq!(counts(&world, tcp), [1]);
+    assert_eq!(counts(&world, udp), [1]);
+    assert_eq!(told(&world, udp, 2), "no suitable node (host-mode port already in use on 1 node)");
+}
+
+/// The first filter that refuses a node is its only reason, however many would.
+#[test]
+fn a_node_is_counted_under_its_first_reason() {
+    let mut world = World::new(3);
+    let nodes: Vec<NodeId> = world.view().nodes().map(|node| node.id).collect();
+    world.set_availability(nodes[0], Availability::Pause);
+    let web = world.service_of(1, |spec| {
+        spec.task.resources.reservations.nano_cpus = 5_000_000_000;
+        spec.task.placement.constraints = vec!["node.id==x".to_owned()];
+    });
+
+    world.settle();
+
+    let text = "no suitable node (insufficient resources on 2 nodes; \
+                1 node not available for new tasks)";
+    assert_eq!(told(&world, web, 1), text);
 }

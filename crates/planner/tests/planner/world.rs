@@ -179,13 +179,38 @@ impl World {
 
     /// The node opens a session.
     pub(crate) fn up(&mut self, node: NodeId) {
+        self.up_as(node, |_| {});
+    }
+
+    /// A node of that description with those labels.
+    pub(crate) fn node_of(
+        &mut self,
+        labels: &[(&str, &str)],
+        edit: impl FnOnce(&mut NodeDescription),
+    ) -> NodeId {
+        let node = self.node();
+        self.up_as(node, edit);
+        self.set_labels(node, labels);
+        node
+    }
+
+    pub(crate) fn set_labels(&mut self, node: NodeId, labels: &[(&str, &str)]) {
+        let mut spec = self.view().node(&node).expect("the node is there").spec.clone();
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        spec.annotations.labels = labels.iter().map(owned).collect();
+        self.change(Change::UpdateNode(node, spec));
+    }
+
+    /// The node opens a session and describes itself so.
+    pub(crate) fn up_as(&mut self, node: NodeId, edit: impl FnOnce(&mut NodeDescription)) {
         let platform = Platform { os: "linux".to_owned(), architecture: "x86_64".to_owned() };
-        let description = NodeDescription {
+        let mut description = NodeDescription {
             platform,
             nano_cpus: 4_000_000_000,
             memory_bytes: 8 << 30,
             ..NodeDescription::default()
         };
+        edit(&mut description);
         let open = OpenSession {
             node,
             session: self.ids.draw(),
