@@ -32,5 +32,5 @@ need_packages() {
 # need_build_tools: what compiling wants; containerd-client's build script runs protoc.
 need_build_tools() { need_rust; need_packages gcc libc6-dev protobuf-compiler; }
 
-# need_runtime: what running containers and making images wants.
-need_runtime() { need_root; need_packages containerd runc; }
+# need_runtime: what running containers, making images and pulling them from a registry wants.
+need_runtime() { need_root; need_packages containerd runc docker-registry apache2-utils; }

@@ -64,7 +64,7 @@ fn architecture() -> &'static str {
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -144,6 +144,18 @@ impl Image {
             Format::DockerArchive => self.docker_members(),
             Format::Oci => self.oci_members(),
         }
+    }
+
+    /// The manifest, and every blob it names.
+    pub(crate) fn parts(&self) -> (&[u8], impl Iterator<Item = &[u8]>) {
+        let blobs = self.layers.iter().chain([&self.config]).map(Vec::as_slice);
+        (&self.manifest, blobs)
+    }
+
+    /// Digest of the manifest, `sha256:...`.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        format!("sha256:{}", digest(&self.manifest))
     }
 
     fn docker_members(&self) -> Result<BTreeMap<String, Vec<u8>>, Error> {

@@ -7,6 +7,7 @@
 //! It serves tests, demo and benchmarks; it is no general image builder.
 
 mod image;
+mod push;
 mod tree;
 
 pub use image::{Config, Format, Image, Layers};
@@ -33,6 +34,14 @@ pub enum Error {
         program: String,
         /// What it said.
         stderr: String,
+    },
+    /// A registry refused.
+    #[error("push {path}: {answer}")]
+    Registry {
+        /// What was pushed where.
+        path: String,
+        /// What it said.
+        answer: String,
     },
     /// The configuration could not be encoded.
     #[error("encode the image")]

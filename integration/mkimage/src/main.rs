@@ -1,6 +1,6 @@
 //! `mkimage --name web:1 --format oci --out web.tar [--package busybox-static]... [--file SRC:DST]...`
 //!
-//! Prints nothing; the archive is the result.
+//! Prints nothing; the archive is the result, or with `--push HOST:PORT` what a registry has then.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -23,8 +23,11 @@ struct Args {
     #[arg(long, value_enum, default_value_t = Layers::Plain)]
     layers: Layers,
     /// File to write
-    #[arg(long)]
-    out: PathBuf,
+    #[arg(long, required_unless_present = "push")]
+    out: Option<PathBuf>,
+    /// Registry to push to, in plain HTTP and without login
+    #[arg(long, value_name = "HOST:PORT")]
+    push: Option<String>,
     /// Debian package to unpack into a layer of its own; may be repeated
     #[arg(long = "package")]
     packages: Vec<String>,
@@ -76,7 +79,13 @@ fn main() -> anyhow::Result<()> {
         ..Config::default()
     };
     let image = Image::build(&args.name, &config, layers, args.layers)?;
-    let out = File::create(&args.out).with_context(|| format!("create {}", args.out.display()))?;
-    image.write(args.format, BufWriter::new(out))?;
+    if let Some(host) = &args.push {
+        let (repository, tag) = args.name.rsplit_once(':').unwrap_or((&args.name, "latest"));
+        image.push(host, repository, tag)?;
+    }
+    if let Some(path) = &args.out {
+        let out = File::create(path).with_context(|| format!("create {}", path.display()))?;
+        image.write(args.format, BufWriter::new(out))?;
+    }
     Ok(())
 }

@@ -6,8 +6,10 @@
 
 mod containerd;
 mod images;
+mod registry;
 
 pub use containerd::Containerd;
 pub use images::{busybox, busybox_archive};
+pub use registry::{Front, Registry};
 
-pub use mkimage::{Config, Format, Layers};
+pub use mkimage::{Config, Format, Image, Layers};
