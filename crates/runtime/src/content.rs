@@ -1,11 +1,14 @@
-//! containerd's content store: blobs in, documents out, leases around.
+//! containerd's content store: blobs in, documents out.
+//!
+//! A write has a name. An unfinished one keeps its bytes until it is aborted or what holds it is
+//! gone, so that it can go on where it broke off.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use containerd_client::services::v1::{
-    AbortRequest, CreateRequest, DeleteRequest, Info, ReadContentRequest, UpdateRequest,
-    WriteAction, WriteContentRequest,
+    AbortRequest, Info, InfoRequest, ReadContentRequest, StatusRequest, UpdateRequest, WriteAction,
+    WriteContentRequest,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
@@ -23,8 +26,6 @@ const CHUNK: usize = 1 << 20;
 const SLOWEST: u64 = 1 << 20;
 /// Largest document read back.
 const DOCUMENT: usize = 8 << 20;
-/// After this time containerd gives up a lease whose owner died.
-const LEASE: Duration = Duration::from_secs(6 * 3600);
 
 /// What is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -35,23 +36,6 @@ pub(crate) struct Upload<'a> {
     pub(crate) labels: &'a Labels,
 }
 
-/// A lease by name; whoever takes one releases it.
-pub(crate) async fn lease(link: &Link) -> Result<String, Error> {
-    let id = format!("swarm-{:016x}", rand::random::<u64>());
-    let expires = jiff::Timestamp::now() + LEASE;
-    let labels = Labels::from([("containerd.io/gc.expire".into(), expires.to_string())]);
-    let request = CreateRequest { id: id.clone(), labels };
-    rpc("create lease", QUICK, link.leases().create(request)).await?;
-    Ok(id)
-}
-
-/// Deletes a lease and waits until what only it held is gone.
-pub(crate) async fn release(link: &Link, lease: &str) -> Result<(), Error> {
-    let request = DeleteRequest { id: lease.into(), sync: true };
-    let wait = Duration::from_secs(60);
-    rpc("delete lease", wait, link.leases().delete(request)).await.or_absent().map(drop)
-}
-
 /// Writes a blob unless it is there already; containerd checks the digest.
 pub(crate) async fn write(
     link: &Link,
@@ -60,26 +44,68 @@ pub(crate) async fn write(
 ) -> Result<(), Error> {
     let name = format!("swarm-{}-{:016x}", upload.digest, rand::random::<u64>());
     let deadline = QUICK * 6 + Duration::from_secs(upload.size / SLOWEST);
-    let (sender, queue) = mpsc::channel(2);
-    let both = async {
-        tokio::join!(feed(&name, upload, source, sender), send(link, ReceiverStream::new(queue)))
-    };
     let late = Error::TimedOut { call: "write content", waited: deadline };
-    let written = match tokio::time::timeout(deadline, both).await {
-        Err(_) => Err(late),
-        // A source that broke is the cause, the unfinished write its effect.
-        Ok((Err(broken), _)) => Err(broken),
-        Ok((Ok(()), sent)) => sent,
-    };
-    match written.or_present() {
-        Ok(Some(())) => Ok(()),
-        Ok(None) => relabel(link, upload).await,
-        Err(failure) => {
-            let request = AbortRequest { r#ref: name };
-            let _ = rpc("abort content", QUICK, link.content().abort(request)).await;
-            Err(failure)
-        }
+    let written = append(link, &name, upload, 0, source);
+    let written = tokio::time::timeout(deadline, written).await.unwrap_or(Err(late));
+    if written.is_err() {
+        let _ = abort(link, &name).await;
     }
+    written
+}
+
+/// Writes a blob from `offset` on under a name of its own, which may hold its beginning. When
+/// the source breaks, what came so far stays, to go on with.
+pub(crate) async fn append(
+    link: &Link,
+    name: &str,
+    upload: Upload<'_>,
+    offset: u64,
+    source: impl AsyncRead + Unpin,
+) -> Result<(), Error> {
+    let (sender, queue) = mpsc::channel(2);
+    let mut sent = std::pin::pin!(send(link, ReceiverStream::new(queue)));
+    let fed = tokio::select! {
+        sent = &mut sent => Err(sent),
+        fed = feed(name, upload, offset, source, sender) => Ok(fed),
+    };
+    let deadline = QUICK * 6 + Duration::from_secs(upload.size / SLOWEST);
+    let late = Error::TimedOut { call: "write content", waited: deadline };
+    let written = match fed {
+        // containerd hung up: it says why, unless the connection went.
+        Err(sent) => sent.and(Err(Error::Unavailable { call: "write content" })),
+        Ok(Ok(())) => tokio::time::timeout(deadline, sent).await.unwrap_or(Err(late)),
+        Ok(Err(broken)) => {
+            // A source that broke is the cause, the unfinished write its effect. What was sent
+            // is written before the name is free again.
+            let _ = tokio::time::timeout(QUICK, sent).await;
+            return Err(broken);
+        }
+    };
+    match written.or_present()? {
+        Some(()) => Ok(()),
+        None => relabel(link, upload).await,
+    }
+}
+
+/// Throws an unfinished write away.
+pub(crate) async fn abort(link: &Link, name: &str) -> Result<(), Error> {
+    let request = AbortRequest { r#ref: name.into() };
+    rpc("abort content", QUICK, link.content().abort(request)).await.or_absent().map(drop)
+}
+
+/// Bytes an unfinished write of that name has.
+pub(crate) async fn unfinished(link: &Link, name: &str) -> Result<u64, Error> {
+    let request = StatusRequest { r#ref: name.into() };
+    let found = rpc("stat content", QUICK, link.content().status(request)).await.or_absent()?;
+    let status = found.and_then(|found| found.status);
+    Ok(status.map_or(0, |status| u64::try_from(status.offset).unwrap_or(0)))
+}
+
+/// True when the blob is there, whole.
+pub(crate) async fn holds(link: &Link, digest: &str) -> Result<bool, Error> {
+    let request = InfoRequest { digest: digest.into() };
+    let found = rpc("stat content", QUICK, link.content().info(request)).await;
+    Ok(found.or_absent()?.is_some())
 }
 
 async fn send(link: &Link, requests: ReceiverStream<WriteContentRequest>) -> Result<(), Error> {
@@ -93,35 +119,43 @@ async fn send(link: &Link, requests: ReceiverStream<WriteContentRequest>) -> Res
 async fn feed(
     name: &str,
     upload: Upload<'_>,
+    mut offset: u64,
     mut source: impl AsyncRead + Unpin,
     requests: mpsc::Sender<WriteContentRequest>,
 ) -> Result<(), Error> {
-    let total = i64::try_from(upload.size).unwrap_or(i64::MAX);
-    let request = |action: WriteAction, offset: i64, data: Vec<u8>| WriteContentRequest {
+    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let request = |action: WriteAction, offset: u64, data: Vec<u8>| WriteContentRequest {
         action: action.into(),
         r#ref: name.into(),
-        total,
+        total: signed(upload.size),
         expected: upload.digest.into(),
-        offset,
+        offset: signed(offset),
         data,
         labels: Labels::new(),
     };
-    let mut offset = 0;
+    let pass = async |request| {
+        let late = Error::TimedOut { call: "write content", waited: QUICK * 6 };
+        tokio::time::timeout(QUICK * 6, requests.send(request)).await.map_err(|_| late)
+    };
     loop {
         let mut data = Vec::with_capacity(CHUNK);
         let mut part = (&mut source).take(CHUNK as u64);
-        let read = part.read_to_end(&mut data).await.map_err(Error::io("read a blob"))?;
-        if read == 0 {
+        let read = part.read_to_end(&mut data).await.map_err(Error::io("read a blob"));
+        // What came before it broke counts.
+        let length = data.len() as u64;
+        if length > 0 {
+            if pass(request(WriteAction::Write, offset, data)).await?.is_err() {
+                return Ok(());
+            }
+            offset += length;
+        }
+        if read? == 0 {
             break;
         }
-        if requests.send(request(WriteAction::Write, offset, data)).await.is_err() {
-            return Ok(());
-        }
-        offset += i64::try_from(read).unwrap_or(i64::MAX);
     }
     let mut commit = request(WriteAction::Commit, offset, Vec::new());
     commit.labels = upload.labels.clone();
-    let _ = requests.send(commit).await;
+    let _ = pass(commit).await?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::archive::BadArchive;
+use crate::registry::RegistryError;
 
 /// A variant per thing the caller does differently.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,17 @@ pub enum Error {
         /// The full name that was looked up.
         reference: String,
     },
+    /// The image cannot be removed now.
+    #[error("image {reference} is in use: {why}")]
+    ImageUsed {
+        /// What was given.
+        reference: String,
+        /// What uses it, or which images are meant.
+        why: String,
+    },
+    /// The image does not come from its registry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// Not an image reference.
     #[error("image name {reference:?}: {why}")]
     BadReference {

@@ -8,7 +8,8 @@
 //! Nothing here knows services or tasks, and nothing here decides what should run.
 //!
 //! - `archive`: what a tar file says it holds, checked before containerd sees any of it.
-//! - `image` and `content`: putting that into containerd's store, all or nothing.
+//! - `registry`: manifests and blobs from elsewhere.
+//! - `image`, `content` and `lease`: putting that into containerd's store, all or nothing.
 //! - `container`: one file per step of a container's life.
 //! - `logs`: what containers wrote: the writer beside each, and readers.
 //! - `exec`: commands run beside a container's process.
@@ -22,9 +23,11 @@ mod content;
 mod error;
 mod events;
 mod image;
+mod lease;
 mod logs;
 mod options;
 mod reference;
+mod registry;
 mod rpc;
 mod signal;
 mod stats;
@@ -37,10 +40,11 @@ pub use container::{
 };
 pub use error::Error;
 pub use events::{ContainerEvent, Events};
-pub use image::Image;
+pub use image::{Healthcheck, Image, ImageConfig, Phase, Progress, Removed};
 pub use logs::{Follow, LogLine, LogQuery, LogReader, LogStream, Streams, write_logs};
 pub use options::{Options, Runtime};
 pub use reference::full_name;
+pub use registry::{Auth, RegistryError};
 pub use signal::{Signal, UnknownSignal};
 pub use stats::Stats;
 pub use volumes::{NewVolume, Volume};

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::archive::Limits;
 use crate::error::Tolerate;
+use crate::image::Shared;
 use crate::rpc::{Link, QUICK, rpc};
 use crate::{Error, Events};
 
@@ -38,6 +39,9 @@ pub struct Options {
     /// Existing directory for image archives while they are checked. Needs as much room as an
     /// unpacked archive.
     pub spool_dir: PathBuf,
+    /// Settings of registries: a directory per `HOST[:PORT]` with `hosts.toml` and `ca.crt`.
+    /// Neither it nor any of them needs to exist.
+    pub registries_dir: PathBuf,
     /// Bounds on image archives.
     pub limits: Limits,
 }
@@ -56,6 +60,7 @@ impl Default for Options {
             volume_dir: "/var/lib/swarm/volumes".into(),
             init: "/usr/bin/tini-static".into(),
             spool_dir: std::env::temp_dir(),
+            registries_dir: "/etc/swarm/registries.d".into(),
             limits: Limits::default(),
         }
     }
@@ -68,6 +73,7 @@ pub struct Runtime {
     pub(crate) options: Arc<Options>,
     /// A permit per container that is being started.
     pub(crate) starts: Arc<Semaphore>,
+    pub(crate) images: Shared,
     version: Arc<str>,
 }
 
@@ -84,7 +90,13 @@ impl Runtime {
         let request = CreateNamespaceRequest { namespace: Some(namespace) };
         rpc("create namespace", QUICK, link.namespaces().create(request)).await.or_present()?;
         let starts = Arc::new(Semaphore::new(starts_at_once()));
-        Ok(Self { link, options: Arc::new(options), starts, version: version.into() })
+        Ok(Self {
+            link,
+            options: Arc::new(options),
+            starts,
+            images: Shared::default(),
+            version: version.into(),
+        })
     }
 
     /// containerd's version when this handle was made.

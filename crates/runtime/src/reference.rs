@@ -1,18 +1,32 @@
 //! Image names as Docker reads them.
 
-use oci_spec::distribution::Reference;
+use swarm_types::image::ImageRef;
 
 use crate::Error;
 
-/// The full form of an image name: `web` becomes `docker.io/library/web:latest`.
+/// The full form of an image name: `web` becomes `docker.io/library/web:latest`. Beside a digest
+/// a tag says nothing, so it is left out.
 ///
 /// # Errors
 ///
 /// [`Error::BadReference`] when it is not a name.
 pub fn full_name(reference: &str) -> Result<String, Error> {
-    let parsed: Result<Reference, _> = reference.parse();
-    let bad = |why| Error::BadReference { reference: reference.into(), why };
-    parsed.map(|parsed| parsed.whole()).map_err(|why| bad(why.to_string()))
+    parse(reference).map(|image| name(&image))
+}
+
+pub(crate) fn parse(reference: &str) -> Result<ImageRef, Error> {
+    let bad = |why: swarm_types::image::InvalidImage| Error::BadReference {
+        reference: reference.into(),
+        why: why.to_string(),
+    };
+    reference.parse().map_err(bad)
+}
+
+pub(crate) fn name(image: &ImageRef) -> String {
+    match image.digest() {
+        Some(digest) => format!("{}/{}@{digest}", image.domain(), image.path()),
+        None => image.canonical(),
+    }
 }
 
 #[cfg(test)]
@@ -30,6 +44,9 @@ mod tests {
         ] {
             assert_eq!(full_name(short).unwrap(), full);
         }
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let pinned = full_name(&format!("web:1@{digest}")).unwrap();
+        assert_eq!(pinned, format!("docker.io/library/web@{digest}"));
         for bad in ["", "UPPER", "a b", "web:", "../x", ":1"] {
             assert!(full_name(bad).is_err(), "{bad:?}");
         }

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::documents::{Descriptor, ImageConfig, Manifest, is_hex};
+use super::documents::{Descriptor, ImageDocument, Manifest, is_hex};
 use super::spool::{Member, Spool, document, parse};
 use super::{BadArchive, Blob, Bundle, IMAGES, check_config, digest, names, within};
 
@@ -39,7 +39,7 @@ fn bundle(spool: &Spool, entry: Entry, given: Option<&str>) -> Result<Bundle, Ba
     let names = names(&entry.repo_tags.unwrap_or_default(), given)?;
     let config = spool.member(&entry.config)?;
     check_name(&entry.config, config)?;
-    let described: ImageConfig = parse(&entry.config, &spool.bytes(&entry.config, config)?)?;
+    let described: ImageDocument = parse(&entry.config, &spool.bytes(&entry.config, config)?)?;
     let paths = entry.layers.unwrap_or_default();
     check_config(&described, paths.len())?;
     let config = blob(config, CONFIG);

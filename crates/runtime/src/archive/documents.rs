@@ -2,9 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::BadArchive;
+use crate::image::{ImageConfig, nullable};
+
+pub(crate) const INDEXES: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+pub(crate) const IMAGES: [&str; 2] = [
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+pub(crate) const CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// Points at a blob.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,46 +61,24 @@ pub(crate) struct Manifest {
 
 /// What an image says about itself.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct ImageConfig {
+pub(crate) struct ImageDocument {
+    /// When it was made, RFC 3339.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(crate) created: String,
     #[serde(default)]
     pub(crate) os: String,
     #[serde(default)]
     pub(crate) architecture: String,
     #[serde(default, deserialize_with = "nullable")]
-    pub(crate) config: Process,
+    pub(crate) config: ImageConfig,
     #[serde(default)]
     pub(crate) rootfs: RootFs,
-}
-
-/// What an image says about its process.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub(crate) struct Process {
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) entrypoint: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) cmd: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) env: Vec<String>,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) working_dir: String,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) user: String,
-    #[serde(deserialize_with = "nullable")]
-    pub(crate) stop_signal: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct RootFs {
     #[serde(default, deserialize_with = "nullable")]
     pub(crate) diff_ids: Vec<String>,
-}
-
-/// Go writes `null` for an empty list or map.
-fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    source: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(source).map(Option::unwrap_or_default)
 }
 
 /// The hexadecimal part of a `sha256:` digest.
@@ -121,6 +111,24 @@ pub(crate) fn here() -> String {
 
 pub(crate) fn runs_here(os: &str, arch: &str) -> bool {
     os == "linux" && arch == architecture()
+}
+
+/// How well what is made for a platform fits this machine: less is better, `None` is not at all.
+///
+/// The plain one runs on every machine of its kind; one without a platform may be for any.
+pub(crate) fn rank(platform: Option<&Platform>) -> Option<u8> {
+    let Some(platform) = platform else { return Some(u8::MAX) };
+    if !runs_here(&platform.os, &platform.architecture) {
+        return None;
+    }
+    let known: &[&str] = match architecture() {
+        "amd64" => &["", "v1"],
+        "arm64" => &["v8", ""],
+        "arm" => &["v7", "v6", "v5", ""],
+        _ => &[""],
+    };
+    let place = known.iter().position(|variant| *variant == platform.variant)?;
+    u8::try_from(place).ok()
 }
 
 /// How a stored layer is compressed, from its first bytes and from its media type.

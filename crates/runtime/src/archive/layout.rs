@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::documents::{Compression, Descriptor, ImageConfig, Index, Manifest, runs_here};
+use super::documents::{
+    CONFIGS, Compression, Descriptor, IMAGES, INDEXES, ImageDocument, Index, Manifest, rank,
+};
 use super::spool::{Spool, parse};
 use super::{BadArchive, Blob, Bundle, check_config, documents, names, within};
 
@@ -17,17 +19,6 @@ const DEPTH: usize = 4;
 const ENTRIES: usize = 4096;
 /// Bytes of a manifest; it stays in memory until the image is stored.
 const MANIFEST: usize = 256 << 10;
-
-const INDEXES: [&str; 2] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
-const IMAGES: [&str; 2] = [
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
-const CONFIGS: [&str; 2] =
-    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 pub(super) fn bundles(spool: &Spool, given: Option<&str>) -> Result<Vec<Bundle>, BadArchive> {
     let index: Index = parse("index.json", &spool.bytes("", spool.member("index.json")?)?)?;
@@ -67,11 +58,7 @@ fn collect(
     within(*entries, ENTRIES, "entries in indexes")?;
     for descriptor in descriptors {
         let kind = descriptor.media_type.as_str();
-        let elsewhere = descriptor
-            .platform
-            .as_ref()
-            .is_some_and(|platform| !runs_here(&platform.os, &platform.architecture));
-        if elsewhere {
+        if rank(descriptor.platform.as_ref()).is_none() {
             continue;
         } else if IMAGES.contains(&kind) {
             found.push(descriptor.clone());
@@ -89,12 +76,9 @@ fn collect(
     Ok(())
 }
 
-/// The manifest without a variant, else the first: the plain one runs on every machine of its kind.
+/// The manifest that fits this machine best.
 fn pick(found: Vec<Descriptor>) -> Result<Descriptor, BadArchive> {
-    let plain = |descriptor: &&Descriptor| {
-        descriptor.platform.as_ref().is_none_or(|platform| platform.variant.is_empty())
-    };
-    let picked = found.iter().find(plain).or(found.first()).cloned();
+    let picked = found.into_iter().min_by_key(|descriptor| rank(descriptor.platform.as_ref()));
     picked.ok_or_else(|| BadArchive::Platform(documents::here()))
 }
 
@@ -108,7 +92,7 @@ fn bundle(spool: &Spool, names: Vec<String>, descriptor: Descriptor) -> Result<B
     }
     let config = blob(spool, &manifest.config)?;
     let member = spool.blob(&config.digest, config.size)?;
-    let described: ImageConfig = parse(&config.digest, &spool.bytes(&config.digest, member)?)?;
+    let described: ImageDocument = parse(&config.digest, &spool.bytes(&config.digest, member)?)?;
     check_config(&described, manifest.layers.len())?;
     let layers = manifest.layers.iter().map(|layer| self::layer(spool, layer));
     Ok(Bundle {

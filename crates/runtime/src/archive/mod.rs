@@ -20,7 +20,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncRead;
 
 use crate::Error;
-pub(crate) use documents::{ImageConfig, Manifest, Process};
+pub(crate) use documents::{
+    CONFIGS, Compression, Descriptor, IMAGES as MANIFESTS, INDEXES, ImageDocument, Index, Manifest,
+    here, hex, rank,
+};
 
 /// Bounds on what is accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,7 +183,7 @@ fn within(count: usize, most: usize, what: &'static str) -> Result<(), BadArchiv
 }
 
 /// Checks what configuration and layers say of each other.
-fn check_config(config: &ImageConfig, layers: usize) -> Result<(), BadArchive> {
+pub(crate) fn check_config(config: &ImageDocument, layers: usize) -> Result<(), BadArchive> {
     if !documents::runs_here(&config.os, &config.architecture) {
         return Err(BadArchive::Platform(documents::here()));
     }

@@ -17,7 +17,7 @@ use oci_spec::runtime::{
 use super::user::Identity;
 use super::{ContainerConfig, Network, Privileges, Resources};
 use crate::Error;
-use crate::archive::Process as ImageProcess;
+use crate::image::ImageConfig as ImageProcess;
 
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Length of the time slice a CPU limit counts in, in microseconds.

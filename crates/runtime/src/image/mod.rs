@@ -1,25 +1,40 @@
 //! Images in containerd: stored and unpacked under a lease, named last.
 //!
 //! Everything is written under one lease. The image record, which keeps it all alive, is made
-//! when every blob is stored and every layer unpacked; then the lease goes. When a step fails the
-//! lease goes too, and with it all that was written. A load whose future is dropped half-way
-//! leaves its lease to expire.
+//! when every blob is stored and every layer unpacked; then the lease goes.
+//!
+//! - `store`: blobs, snapshots and records, for both ways in.
+//! - [`Runtime::load`]: from an archive. When it fails nothing is kept; a load whose future is
+//!   dropped half-way leaves its lease to expire.
+//! - `pull`: from a registry. What was fetched is kept for another try, unless it was refused.
+//! - `remove`: drops names. `shared`: what keeps all these apart.
 
-use containerd_client::services::v1::snapshots::{
-    CommitSnapshotRequest, PrepareSnapshotRequest, RemoveSnapshotRequest, StatSnapshotRequest,
-};
-use containerd_client::services::v1::{
-    AddResourceRequest, ApplyRequest, CreateImageRequest, GetImageRequest, Image as Record,
-    ListImagesRequest, Resource, UpdateImageRequest,
-};
-use containerd_client::types::Descriptor;
+mod config;
+mod pull;
+mod remove;
+mod shared;
+mod store;
+
+use containerd_client::services::v1::{GetImageRequest, Image as Record, ListImagesRequest};
+use jiff::Timestamp;
 use tokio::io::AsyncRead;
+use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::archive::{self, BadArchive, Blob, Bundle, ImageConfig, Manifest};
-use crate::content::{self, Labels, Upload};
+use crate::archive::{self, ImageDocument, Manifest};
+use crate::content;
 use crate::error::Tolerate;
-use crate::rpc::{Link, QUICK, UNPACK, rpc};
-use crate::{Error, Options, Runtime, full_name};
+use crate::rpc::{QUICK, rpc};
+use crate::{Error, Options, Runtime, full_name, lease};
+
+pub(crate) use config::nullable;
+pub use config::{Healthcheck, ImageConfig};
+pub use pull::{Phase, Progress};
+pub use remove::Removed;
+pub(crate) use shared::Shared;
+use store::{Store, chain};
+
+/// Label of a record: the digest under which a registry has the image.
+const DIGEST: &str = "swarm/digest";
 
 /// An image of this node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +45,13 @@ pub struct Image {
     pub digest: String,
     /// Bytes of its blobs as stored.
     pub size: u64,
+    /// Name by which a registry always gives this image, such as
+    /// `docker.io/library/web@sha256:...`; `None` for one that was loaded.
+    pub repo_digest: Option<String>,
+    /// When it was made, as it says.
+    pub created: Option<Timestamp>,
+    /// Defaults for its containers.
+    pub config: ImageConfig,
 }
 
 /// What a container needs to know of its image.
@@ -38,7 +60,9 @@ pub(crate) struct Unpacked {
     pub(crate) name: String,
     /// Name of the snapshot of its topmost layer.
     pub(crate) top: String,
-    pub(crate) config: ImageConfig,
+    pub(crate) config: ImageDocument,
+    /// As long as this lives no image goes, and none is replaced.
+    _held: OwnedRwLockReadGuard<()>,
 }
 
 impl Runtime {
@@ -58,15 +82,13 @@ impl Runtime {
     ) -> Result<Vec<Image>, Error> {
         let Options { spool_dir, limits, .. } = &*self.options;
         let contents = archive::read(archive, name.map(str::to_owned), spool_dir, *limits).await?;
-        let lease = content::lease(&self.link).await?;
-        let store = Store {
-            link: self.link.leased(&lease),
-            lease: &lease,
-            snapshotter: &self.options.snapshotter,
-        };
-        let loaded = store.all(&contents.bundles).await;
-        let released = content::release(&self.link, &lease).await;
-        let images = loaded?;
+        let lease = lease::take(&self.link, "load").await?;
+        let loaded = Store::new(self, &lease).bundles(&contents.bundles).await;
+        let released = lease::release(&self.link, &lease).await;
+        let mut images = Vec::new();
+        for record in loaded? {
+            images.extend(self.describe(record).await?);
+        }
         released?;
         Ok(images)
     }
@@ -77,10 +99,8 @@ impl Runtime {
     ///
     /// [`Error::Unavailable`] and the like; an image whose blobs are gone is left out.
     pub async fn images(&self) -> Result<Vec<Image>, Error> {
-        let request = ListImagesRequest::default();
-        let records = rpc("list images", QUICK, self.link.images().list(request)).await?.images;
         let mut images = Vec::new();
-        for record in records {
+        for record in self.records().await? {
             images.extend(self.describe(record).await?);
         }
         images.sort_by(|one, other| one.name.cmp(&other.name));
@@ -99,19 +119,33 @@ impl Runtime {
         }
     }
 
+    async fn records(&self) -> Result<Vec<Record>, Error> {
+        let request = ListImagesRequest::default();
+        Ok(rpc("list images", QUICK, self.link.images().list(request)).await?.images)
+    }
+
     async fn record(&self, name: String) -> Result<Option<Record>, Error> {
         let request = GetImageRequest { name };
         let found = rpc("get image", QUICK, self.link.images().get(request)).await;
         Ok(found.or_absent()?.and_then(|found| found.image))
     }
 
-    async fn describe(&self, record: Record) -> Result<Option<Image>, Error> {
-        let Descriptor { digest, size, .. } = record.target.unwrap_or_default();
-        let Some(manifest) = self.manifest(&digest).await? else { return Ok(None) };
+    async fn describe(&self, mut record: Record) -> Result<Option<Image>, Error> {
+        let target = record.target.unwrap_or_default();
+        let Some(manifest) = self.manifest(&target.digest).await? else { return Ok(None) };
+        let Some(document) = self.document(&manifest).await? else { return Ok(None) };
         let blobs = manifest.layers.iter().chain([&manifest.config]);
-        let blobs: u64 = blobs.map(|blob| blob.size).sum();
-        let size = blobs + u64::try_from(size).unwrap_or(0);
-        Ok(Some(Image { name: record.name, digest, size }))
+        let blobs = blobs.fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
+        let repository = repository(&record.name).to_owned();
+        let origin = record.labels.remove(DIGEST);
+        Ok(Some(Image {
+            name: record.name,
+            digest: target.digest,
+            size: blobs.saturating_add(u64::try_from(target.size).unwrap_or(0)),
+            repo_digest: origin.map(|digest| format!("{repository}@{digest}")),
+            created: document.created.parse().ok(),
+            config: document.config,
+        }))
     }
 
     async fn manifest(&self, digest: &str) -> Result<Option<Manifest>, Error> {
@@ -119,179 +153,30 @@ impl Runtime {
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    /// Configuration and top snapshot of an image.
+    async fn document(&self, manifest: &Manifest) -> Result<Option<ImageDocument>, Error> {
+        let bytes = content::read(&self.link, &manifest.config.digest).await?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Configuration and top snapshot of an image, which stays while the answer is kept.
     pub(crate) async fn unpacked(&self, reference: &str) -> Result<Unpacked, Error> {
         let name = full_name(reference)?;
+        let held = self.images.records.clone().read_owned().await;
         let missing = || Error::ImageMissing { reference: name.clone() };
         let target = self.record(name.clone()).await?.and_then(|record| record.target);
         let digest = target.ok_or_else(missing)?.digest;
         let manifest = self.manifest(&digest).await?.ok_or_else(missing)?;
-        let config = content::read(&self.link, &manifest.config.digest).await?;
-        let config: ImageConfig =
-            config.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or_else(missing)?;
+        let config = self.document(&manifest).await?.ok_or_else(missing)?;
         let top = chain(&config.rootfs.diff_ids).pop().ok_or_else(missing)?;
-        Ok(Unpacked { name, top, config })
+        Ok(Unpacked { name, top, config, _held: held })
     }
 }
 
-/// One load under its lease.
-struct Store<'a> {
-    link: Link,
-    lease: &'a str,
-    snapshotter: &'a str,
-}
-
-impl Store<'_> {
-    async fn all(&self, bundles: &[Bundle]) -> Result<Vec<Image>, Error> {
-        for bundle in bundles {
-            self.blobs(bundle).await?;
-            self.unpack(bundle).await?;
-        }
-        let mut images = Vec::new();
-        for bundle in bundles {
-            for name in &bundle.names {
-                images.push(self.name(bundle, name).await?);
-            }
-        }
-        Ok(images)
+/// A full name without tag or digest.
+fn repository(name: &str) -> &str {
+    let name = name.split('@').next().unwrap_or(name);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => name,
     }
-
-    /// Layers first, so that what refers to a blob is never there before it.
-    async fn blobs(&self, bundle: &Bundle) -> Result<(), Error> {
-        for layer in &bundle.layers {
-            self.blob(layer, &Labels::new()).await?;
-        }
-        let top = chain(&bundle.diff_ids).pop().unwrap_or_default();
-        let snapshot = format!("containerd.io/gc.ref.snapshot.{}", self.snapshotter);
-        self.blob(&bundle.config, &Labels::from([(snapshot, top)])).await?;
-        let parts = [&bundle.config].into_iter().chain(&bundle.layers).enumerate();
-        let labels = parts
-            .map(|(n, blob)| (format!("containerd.io/gc.ref.content.{n}"), blob.digest.clone()))
-            .collect();
-        let size = bundle.manifest.len() as u64;
-        let upload = Upload { digest: &bundle.manifest_digest, size, labels: &labels };
-        content::write(&self.link, upload, bundle.manifest.as_slice()).await
-    }
-
-    async fn blob(&self, blob: &Blob, labels: &Labels) -> Result<(), Error> {
-        let file = tokio::fs::File::open(&blob.file).await.map_err(Error::io("open a blob"))?;
-        let upload = Upload { digest: &blob.digest, size: blob.size, labels };
-        content::write(&self.link, upload, file).await
-    }
-
-    async fn unpack(&self, bundle: &Bundle) -> Result<(), Error> {
-        let mut parent = String::new();
-        let names = chain(&bundle.diff_ids);
-        for ((name, layer), diff_id) in names.into_iter().zip(&bundle.layers).zip(&bundle.diff_ids)
-        {
-            if !self.hold(&name).await? {
-                let key = format!("extract-{}-{name}", self.lease);
-                let applied = self.layer(&key, &parent, &name, layer, diff_id).await;
-                if applied.is_err() {
-                    self.discard(key).await;
-                }
-                applied?;
-            }
-            parent = name;
-        }
-        Ok(())
-    }
-
-    /// Takes a snapshot that is there already under our lease; false when it is not there.
-    async fn hold(&self, name: &str) -> Result<bool, Error> {
-        let kind = format!("snapshots/{}", self.snapshotter);
-        let resource = Resource { id: name.into(), r#type: kind };
-        let request = AddResourceRequest { id: self.lease.into(), resource: Some(resource) };
-        rpc("hold snapshot", QUICK, self.link.leases().add_resource(request)).await?;
-        let (snapshotter, key) = (self.snapshotter.into(), name.into());
-        let request = StatSnapshotRequest { snapshotter, key };
-        let found = rpc("stat snapshot", QUICK, self.link.snapshots().stat(request)).await;
-        Ok(found.or_absent()?.is_some())
-    }
-
-    async fn layer(
-        &self,
-        key: &str,
-        parent: &str,
-        name: &str,
-        layer: &Blob,
-        diff_id: &str,
-    ) -> Result<(), Error> {
-        let snapshotter = self.snapshotter.to_owned();
-        let (key, parent, labels) = (key.to_owned(), parent.to_owned(), Labels::new());
-        let request = PrepareSnapshotRequest {
-            snapshotter: snapshotter.clone(),
-            key: key.clone(),
-            parent,
-            labels: labels.clone(),
-        };
-        let prepared =
-            rpc("prepare snapshot", QUICK, self.link.snapshots().prepare(request)).await?;
-        let diff = Descriptor {
-            media_type: layer.media_type.clone(),
-            digest: layer.digest.clone(),
-            size: i64::try_from(layer.size).unwrap_or(i64::MAX),
-            ..Descriptor::default()
-        };
-        let (diff, mounts) = (Some(diff), prepared.mounts);
-        let request = ApplyRequest { diff, mounts, ..ApplyRequest::default() };
-        let applied = rpc("unpack layer", UNPACK, self.link.diff().apply(request)).await?;
-        let found = applied.applied.unwrap_or_default().digest;
-        if found != diff_id {
-            let what = format!("unpacked layer {}", layer.digest);
-            return Err(BadArchive::Mismatch { what, found, announced: diff_id.into() }.into());
-        }
-        let request =
-            CommitSnapshotRequest { snapshotter, name: name.into(), key: key.clone(), labels };
-        let committed =
-            rpc("commit snapshot", QUICK * 6, self.link.snapshots().commit(request)).await;
-        if committed.or_present()?.is_none() {
-            // Another load was quicker.
-            self.discard(key).await;
-        }
-        Ok(())
-    }
-
-    /// What stays behind here goes with the lease.
-    async fn discard(&self, key: String) {
-        let request = RemoveSnapshotRequest { snapshotter: self.snapshotter.into(), key };
-        let _ = rpc("remove snapshot", QUICK, self.link.snapshots().remove(request)).await;
-    }
-
-    async fn name(&self, bundle: &Bundle, name: &str) -> Result<Image, Error> {
-        let digest = bundle.manifest_digest.clone();
-        let size = bundle.manifest.len() as u64;
-        let target = Descriptor {
-            media_type: bundle.manifest_type.clone(),
-            digest: digest.clone(),
-            size: i64::try_from(size).unwrap_or(i64::MAX),
-            ..Descriptor::default()
-        };
-        let image = Some(Record { name: name.into(), target: Some(target), ..Record::default() });
-        let request = CreateImageRequest { image: image.clone(), ..CreateImageRequest::default() };
-        let created = rpc("create image", QUICK, self.link.images().create(request)).await;
-        if created.or_present()?.is_none() {
-            let mask = prost_types::FieldMask { paths: vec!["target".into()] };
-            let request = UpdateImageRequest {
-                image,
-                update_mask: Some(mask),
-                ..UpdateImageRequest::default()
-            };
-            rpc("update image", QUICK, self.link.images().update(request)).await?;
-        }
-        let blobs = bundle.layers.iter().chain([&bundle.config]).map(|blob| blob.size);
-        Ok(Image { name: name.into(), digest, size: blobs.sum::<u64>() + size })
-    }
-}
-
-/// Names of the snapshots of stacked layers, bottom first.
-fn chain(diff_ids: &[String]) -> Vec<String> {
-    let stack = |below: &mut String, diff_id: &String| {
-        *below = match below.as_str() {
-            "" => diff_id.clone(),
-            below => archive::digest(format!("{below} {diff_id}").as_bytes()),
-        };
-        Some(below.clone())
-    };
-    diff_ids.iter().scan(String::new(), stack).collect()
 }

@@ -6,4 +6,7 @@ mod archives;
 mod events;
 mod life;
 mod logs;
+mod mock;
+mod pulls;
+mod registry;
 mod world;

@@ -27,7 +27,9 @@ impl World {
     pub(crate) async fn empty() -> Self {
         let dir = tempfile::Builder::new().prefix("rt").tempdir().unwrap();
         let containerd = Containerd::start(dir.path());
-        std::fs::create_dir(dir.path().join("spool")).unwrap();
+        for name in ["spool", "registries"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
         let options = Options {
             socket: containerd.socket(),
             cgroup_parent: containerd.cgroup_parent(),
@@ -36,6 +38,7 @@ impl World {
             log_writer: log_writer(),
             exec_dir: dir.path().join("exec"),
             spool_dir: dir.path().join("spool"),
+            registries_dir: dir.path().join("registries"),
             ..Options::default()
         };
         let runtime = Runtime::connect(options.clone()).await.unwrap();
