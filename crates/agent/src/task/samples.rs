@@ -38,6 +38,7 @@ pub(crate) fn task(slot: u64, change: impl FnOnce(&mut TaskSpec)) -> Task {
         status: TaskStatus { state: TaskState::Assigned, ..TaskStatus::default() },
         replaces: None,
         start_after: Timestamp::default(),
+        ran_at: Timestamp::default(),
         networks: Vec::new(),
         generic: Vec::new(),
         job_iteration: None,

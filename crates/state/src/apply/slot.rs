@@ -9,7 +9,7 @@ use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use swarm_types::spec::task::{TaskRuntime, TaskSpec};
 use swarm_types::{
     CreateTask, Meta, NewTemplate, Node, ObjectId, Refusal, Service, ServiceId, Task, TaskId,
-    TaskState, TaskStatus, Template,
+    TaskState, TaskStatus, Template, Timestamp,
 };
 
 use super::{Txn, invalid};
@@ -115,7 +115,7 @@ fn from_spec(service: ServiceId, spec_version: u64, spec: &ServiceSpec) -> Templ
     }
 }
 
-fn task(new: &CreateTask, template: Arc<Template>, at: swarm_types::Timestamp) -> Task {
+fn task(new: &CreateTask, template: Arc<Template>, at: Timestamp) -> Task {
     let status = TaskStatus {
         state: TaskState::New,
         at,
@@ -134,6 +134,7 @@ fn task(new: &CreateTask, template: Arc<Template>, at: swarm_types::Timestamp) -
         status,
         replaces: new.replaces,
         start_after: new.start_after,
+        ran_at: Timestamp::default(),
         networks: Vec::new(),
         generic: Vec::new(),
         job_iteration: new.job_iteration,

@@ -153,6 +153,9 @@ impl Txn {
         if status.state <= found || found.is_terminal() {
             return Ok(());
         }
+        if status.state == TaskState::Running {
+            task.ran_at = self.at;
+        }
         task.status = TaskStatus { applied_at: self.at, ..status.clone() };
         self.update(task, Writer::Report)
     }

@@ -87,6 +87,7 @@ impl Canon for Task {
             status,
             replaces,
             start_after,
+            ran_at,
             networks,
             generic,
             job_iteration,
@@ -105,6 +106,7 @@ impl Canon for Task {
         status.canon(out);
         replaces.canon(out);
         start_after.canon(out);
+        ran_at.canon(out);
         networks.canon(out);
         generic.canon(out);
         job_iteration.canon(out);

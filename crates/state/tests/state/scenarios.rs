@@ -253,6 +253,27 @@ fn a_report_that_says_nothing_new_is_ignored_without_event() {
 }
 
 #[test]
+fn a_task_remembers_when_it_ran_and_one_that_never_did_says_so() {
+    for (reports, ran) in [
+        (&[TaskState::Starting, TaskState::Failed][..], false),
+        (&[TaskState::Running, TaskState::Failed][..], true),
+    ] {
+        let mut world = World::new();
+        let (task, node, session) = world.assigned();
+        let mut at = Timestamp::default();
+        for state in reports {
+            world.at += 1_000;
+            world.must(observe(task, node, session, *state));
+            if *state == TaskState::Running {
+                at = world.view().at();
+            }
+        }
+        assert_eq!(world.view().task(&task).unwrap().ran_at, at);
+        assert_eq!(at != Timestamp::default(), ran);
+    }
+}
+
+#[test]
 fn removing_a_node_orphans_its_tasks_and_refuses_its_identity() {
     let mut world = World::new();
     let (task, id, _) = world.assigned();

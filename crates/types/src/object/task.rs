@@ -34,6 +34,9 @@ pub struct Task {
     pub replaces: Option<TaskId>,
     /// When the planner may raise desired READY to RUNNING at the earliest; 0 means at once.
     pub start_after: Timestamp,
+    /// When it was first reported RUNNING, on the proposer's clock; 0 while it never was. How
+    /// long it ran tells an update whether its end speaks against the new spec.
+    pub ran_at: Timestamp,
     /// Addresses.
     pub networks: Vec<NetworkAttachment>,
     /// User-defined resources given to it.

@@ -41,7 +41,7 @@ fields! {
     UpdateStatus { state, started_at, completed_at, message }
     JobStatus { iteration, last_execution }
     Task {
-        id, meta, template, slot, node, desired, desired_reason, status, replaces, start_after,
+        id, meta, template, slot, node, desired, desired_reason, status, replaces, start_after, ran_at,
         networks, generic, job_iteration, volumes
     }
     Template { service, spec_version, service_annotations, endpoint, global, spec }
