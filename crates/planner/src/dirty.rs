@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::object::node::{NodeDescription, NodeState};
 use swarm_types::spec::node::{NodeRole, NodeSpec};
+use swarm_types::spec::service::ServiceMode;
 use swarm_types::{
-    Group, Node, NodeId, Object, ObjectId, ServiceId, Task, TaskId, TaskState, Timestamp,
+    Group, Node, NodeId, Object, ObjectId, Service, ServiceId, Task, TaskId, TaskState, Timestamp,
 };
 
 use crate::draft::task_of;
@@ -21,7 +22,7 @@ pub enum Scope {
     All,
     /// One service, present or removed.
     Service(ServiceId),
-    /// The services with tasks on a node, and every task that waits for one.
+    /// The services with tasks on a node, the global ones, and every task that waits for one.
     Node(NodeId),
 }
 
@@ -35,6 +36,10 @@ pub struct Dirty {
     services: BTreeSet<ServiceId>,
     nodes: BTreeSet<NodeId>,
     tasks: BTreeSet<TaskId>,
+    // Places of global services.
+    places: BTreeSet<(ServiceId, NodeId)>,
+    // Every global service, once it had to be known; kept up from the events.
+    globals: Option<BTreeSet<ServiceId>>,
     // Some node may have room now, so every waiting task is tried again.
     room: bool,
     wakes: BTreeMap<ServiceId, Timestamp>,
@@ -49,6 +54,10 @@ pub(crate) struct Work {
     pub(crate) services: BTreeSet<ServiceId>,
     /// Tasks to look at that have no service; a rest may name others, which stand for theirs.
     pub(crate) loose: BTreeSet<TaskId>,
+    /// Nodes whose room may have shrunk.
+    pub(crate) nodes: BTreeSet<NodeId>,
+    /// Places of global services to plan; none of a service in `services`.
+    pub(crate) places: BTreeSet<(ServiceId, NodeId)>,
     /// Try every waiting task, not only those of the services.
     pub(crate) room: bool,
 }
@@ -78,6 +87,7 @@ impl Dirty {
             ledger.note(batch);
         }
         for event in &batch.events {
+            self.follow_globals(event);
             match event {
                 Event::Created(object) | Event::Removed(object) => self.appeared(object),
                 Event::Updated { old: Object::Task(old), new: Object::Task(new) } => {
@@ -91,6 +101,22 @@ impl Dirty {
                 }
                 Event::Updated { new, .. } => self.appeared(new),
             }
+        }
+    }
+
+    fn follow_globals(&mut self, event: &Event) {
+        let Some(globals) = &mut self.globals else { return };
+        match event {
+            Event::Created(Object::Service(new))
+            | Event::Updated { new: Object::Service(new), .. }
+                if is_global(new) =>
+            {
+                globals.insert(new.id);
+            }
+            Event::Removed(Object::Service(old)) => {
+                globals.remove(&old.id);
+            }
+            _ => {}
         }
     }
 
@@ -119,6 +145,7 @@ impl Dirty {
             || !self.services.is_empty()
             || !self.nodes.is_empty()
             || !self.tasks.is_empty()
+            || !self.places.is_empty()
             || self.wakes.values().any(|at| *at <= now)
     }
 
@@ -139,17 +166,22 @@ impl Dirty {
 
     fn task(&mut self, task: &Task) {
         self.failures.note(task);
-        match task.service() {
-            Some(service) => self.services.insert(service),
-            None => self.tasks.insert(task.id),
-        };
+        match (task.service(), task.node) {
+            (Some(service), Some(node)) if task.template.global => {
+                self.places.insert((service, node));
+            }
+            (Some(service), _) => _ = self.services.insert(service),
+            (None, _) => _ = self.tasks.insert(task.id),
+        }
     }
 
-    /// Only the steps a decision depends on count: most reports are of a task on its way.
+    /// Only the steps a decision depends on count: most reports are of a task on its way. That a
+    /// task runs matters when it took over from another: an update may wait for it.
     fn task_changed(&mut self, old: &Task, new: &Task) {
         let step = |task: &Task| {
             let state = task.status.state;
-            (task.desired, state.is_terminal(), state.min(TaskState::Assigned))
+            let runs = state == TaskState::Running && task.replaces.is_some();
+            (task.desired, runs, state.is_terminal(), state.min(TaskState::Assigned))
         };
         if step(old) != step(new) {
             self.task(new);
@@ -168,23 +200,32 @@ impl Dirty {
         let mut work = Work {
             services: std::mem::take(&mut self.services),
             loose: BTreeSet::new(),
+            nodes: std::mem::take(&mut self.nodes),
+            places: std::mem::take(&mut self.places),
             room: std::mem::take(&mut self.room) || self.all,
         };
         let due = self.wakes.iter().filter(|(_, at)| **at <= now).map(|(service, _)| *service);
         work.services.extend(due);
-        for node in std::mem::take(&mut self.nodes) {
-            view.tasks_on_node(&node).for_each(|task| work.add(task));
+        if !work.nodes.is_empty() && !self.all {
+            let globals = self.globals.get_or_insert_with(|| globals(view));
+            for node in work.nodes.clone() {
+                work.places.extend(globals.iter().map(|service| (*service, node)));
+                view.tasks_on_node(&node).for_each(|task| work.add(task));
+            }
         }
         for task in std::mem::take(&mut self.tasks) {
             view.task(&task).into_iter().for_each(|task| work.add(task));
         }
         if std::mem::take(&mut self.all) {
+            work.nodes.extend(view.nodes().map(|node| node.id));
             work.services.extend(view.services().map(|service| service.id));
             view.tasks().for_each(|task| work.add(task));
         }
         work.services.iter().for_each(|service| {
             self.wakes.remove(service);
         });
+        let Work { services, places, .. } = &mut work;
+        places.retain(|(service, _)| !services.contains(service));
         work
     }
 
@@ -192,8 +233,13 @@ impl Dirty {
     pub(crate) fn keep(&mut self, rest: Work, wakes: BTreeMap<ServiceId, Timestamp>) {
         self.services.extend(rest.services);
         self.tasks.extend(rest.loose);
+        self.nodes.extend(rest.nodes);
+        self.places.extend(rest.places);
         self.room |= rest.room;
-        self.wakes.extend(wakes);
+        for (service, at) in wakes {
+            let wake = self.wakes.entry(service).or_insert(at);
+            *wake = at.min(*wake);
+        }
     }
 
     /// The earliest time a service wants to be looked at again.
@@ -222,11 +268,22 @@ fn fitness(node: &Node) -> (NodeState, &str, NodeRole, &NodeSpec, &NodeDescripti
     (node.status.state, &node.status.addr, node.role, &node.spec, &node.description)
 }
 
+fn globals(view: &Snapshot) -> BTreeSet<ServiceId> {
+    view.services().filter(|service| is_global(service)).map(|service| service.id).collect()
+}
+
+fn is_global(service: &Service) -> bool {
+    service.spec.mode == ServiceMode::Global
+}
+
 impl Work {
     fn add(&mut self, task: &Task) {
-        match task.service() {
-            Some(service) => self.services.insert(service),
-            None => self.loose.insert(task.id),
-        };
+        match (task.service(), task.node) {
+            (Some(service), Some(node)) if task.template.global => {
+                self.places.insert((service, node));
+            }
+            (Some(service), _) => _ = self.services.insert(service),
+            (None, _) => _ = self.loose.insert(task.id),
+        }
     }
 }

@@ -76,6 +76,7 @@ pub(crate) struct Draft<'a> {
     touched: BTreeSet<TaskId>,
     wakes: BTreeMap<ServiceId, Timestamp>,
     left: BTreeSet<TaskId>,
+    evicted: BTreeSet<TaskId>,
     spent: usize,
     cut: bool,
 }
@@ -94,6 +95,7 @@ impl<'a> Draft<'a> {
             touched: BTreeSet::new(),
             wakes: BTreeMap::new(),
             left: BTreeSet::new(),
+            evicted: BTreeSet::new(),
             spent: 0,
             cut: false,
         }
@@ -107,9 +109,24 @@ impl<'a> Draft<'a> {
         !self.cut
     }
 
+    /// True when something did not fit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.cut
+    }
+
     /// True when a stage of this round decided on the task.
     pub(crate) fn touched(&self, task: TaskId) -> bool {
         self.touched.contains(&task)
+    }
+
+    /// Says that the task's node has no room for it any more.
+    pub(crate) fn evict(&mut self, task: TaskId) {
+        self.evicted.insert(task);
+    }
+
+    /// True when the task's node has no room for it any more.
+    pub(crate) fn is_evicted(&self, task: TaskId) -> bool {
+        self.evicted.contains(&task)
     }
 
     /// Draws the id of a new task.

@@ -7,19 +7,20 @@
 //!
 //! [`round`] does the same for what [`Dirty`] has collected from the events; its cost follows
 //! what changed, not the size of the cluster. The stages of a round, in order:
-//! reap, allocate, orchestrate, schedule. A task is decided on at most once in a round.
+//! enforce, and for each service reap, allocate, orchestrate (which updates), then schedule.
+//! A task is decided on at most once in a round.
 //!
 //! [`explain`] says what each node thinks of a task, by the same filters.
 //!
 //! Proposing, retrying and waiting are the leader's driver's business. What is not planned for
-//! yet (global services and jobs, rolling updates, cluster networks) leaves its tasks as they
-//! are; the API refuses it.
+//! yet (jobs, cluster networks) leaves its tasks as they are; the API refuses it.
 
 #![warn(missing_docs)]
 
 mod allocate;
 mod dirty;
 mod draft;
+mod enforce;
 mod orchestrate;
 mod plan;
 mod reap;

@@ -56,6 +56,14 @@ pub enum Reason {
     TaskEnded,
     /// The task's node is down, drained or gone, and the task is replaced.
     NodeInvalid,
+    /// The task's node does not suit the service any more.
+    NodeUnfit,
+    /// An update exchanges the task.
+    Updated,
+    /// The task that takes its place runs.
+    Superseded,
+    /// The update goes on to another state.
+    Update,
     /// The task needs a replacement, and its restart policy allows none.
     NotReplaced,
     /// The delay has passed and the task before it in the slot has ended, or is given up on.
@@ -80,6 +88,10 @@ impl fmt::Display for Reason {
             Self::SlotEmpty => "slot empty",
             Self::TaskEnded => "task ended",
             Self::NodeInvalid => "node down, drained or gone",
+            Self::NodeUnfit => "node does not suit the service any more",
+            Self::Updated => "service updated",
+            Self::Superseded => "another task has its place",
+            Self::Update => "update goes on",
             Self::NotReplaced => "restart policy allows no replacement",
             Self::MayStart => "may start now",
             Self::Placed => "node found",

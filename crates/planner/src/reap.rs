@@ -15,6 +15,7 @@ use swarm_types::{Change, NodeId, Task, TaskId, TaskState, Timestamp, defaults};
 
 use crate::Reason;
 use crate::draft::Draft;
+use crate::orchestrate::kept_by_update;
 
 /// How long a node is down before nobody waits for its tasks any more.
 const ORPHAN_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -29,8 +30,10 @@ pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
         }
     }
     let mut dropped = BTreeSet::new();
+    let service = tasks.first().and_then(|task| draft.view.service(&task.service()?).cloned());
     for slot in places(tasks).values() {
-        dropped.extend(reap_slot(draft, slot));
+        let kept = service.as_ref().map(|it| kept_by_update(it, slot)).unwrap_or_default();
+        dropped.extend(reap_slot(draft, slot, kept));
     }
     tasks.retain(|task| !dropped.contains(&task.id));
 }
@@ -82,14 +85,15 @@ fn places(tasks: &[Arc<Task>]) -> BTreeMap<(u64, Option<NodeId>), Vec<&Task>> {
     places
 }
 
-fn reap_slot(draft: &mut Draft<'_>, slot: &[&Task]) -> Vec<TaskId> {
+fn reap_slot(draft: &mut Draft<'_>, slot: &[&Task], by_update: [Option<TaskId>; 2]) -> Vec<TaskId> {
     let mut dropped = Vec::new();
     let (removable, kept): (Vec<&Task>, Vec<&Task>) =
         slot.iter().partition(|task| is_removable(task));
     for task in removable {
         dropped.extend(drop_task(draft, task, Reason::Removable));
     }
-    for task in surplus(draft, &kept) {
+    let surplus = surplus(draft, &kept);
+    for task in surplus.into_iter().filter(|task| !by_update.contains(&Some(task.id))) {
         dropped.extend(drop_task(draft, task, Reason::History));
     }
     for task in kept.iter().filter(|task| !dropped.contains(&task.id)) {

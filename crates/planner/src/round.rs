@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use swarm_state::Snapshot;
-use swarm_types::{IdSource, ServiceId, Task, TaskId, Timestamp};
+use swarm_types::{IdSource, NodeId, ServiceId, Task, TaskId, Timestamp};
 
 use crate::dirty::Work;
 use crate::draft::Draft;
-use crate::{Dirty, Plan, Scope, allocate, orchestrate, reap, schedule};
+use crate::{Dirty, Plan, Scope, allocate, enforce, orchestrate, reap, schedule};
 
 /// Plans a part of the cluster from nothing but a snapshot.
 ///
@@ -27,18 +27,38 @@ pub fn plan(view: &Snapshot, scope: Scope, ids: &mut IdSource, now: Timestamp) -
 /// it, marks refused groups by [`Dirty::retry`], and calls again until the plan is empty.
 #[must_use]
 pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timestamp) -> Plan {
-    let work = dirty.take(view, now);
+    let mut work = dirty.take(view, now);
     let mut draft = Draft::new(view, ids, now);
     let mut rest = Work::default();
+    for node in &work.nodes {
+        let evicted = enforce::node(&mut draft, *node);
+        work.services.extend(evicted);
+    }
     for task in work.loose {
         if !draft.fits(|draft| plan_loose(draft, task)) {
             rest.loose.insert(task);
         }
     }
-    for service in work.services {
+    let part = |place: &(ServiceId, NodeId)| is_part_of_more(view, *place);
+    let (whole, places): (Vec<_>, Vec<_>) = work.places.into_iter().partition(part);
+    work.services.extend(whole.into_iter().map(|(service, _)| service));
+    for service in &work.services {
+        let service = *service;
         if !draft.fits(|draft| plan_service(draft, service)) {
             rest.services.insert(service);
         }
+    }
+    for (service, node) in places {
+        if work.services.contains(&service) {
+            continue;
+        }
+        if !draft.fits(|draft| plan_place(draft, service, node)) {
+            rest.places.insert((service, node));
+        }
+    }
+    if draft.is_full() {
+        // What a node has no room for is known in the round only.
+        rest.nodes = work.nodes;
     }
     if work.room {
         view.unassigned().for_each(|task| schedule::enqueue(&mut draft, task));
@@ -57,11 +77,39 @@ pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timest
 }
 
 fn plan_service(draft: &mut Draft<'_>, service: ServiceId) {
-    let mut tasks: Vec<Arc<Task>> = draft.view.tasks_of_service(&service).cloned().collect();
+    let tasks = draft.view.tasks_of_service(&service).cloned().collect();
+    plan_tasks(draft, service, None, tasks);
+}
+
+/// Plans a global service on one node.
+fn plan_place(draft: &mut Draft<'_>, service: ServiceId, node: NodeId) {
+    let tasks = draft.view.tasks_of_service_on_node(&service, &node).cloned().collect();
+    plan_tasks(draft, service, Some(node), tasks);
+}
+
+/// True when what happens to the place depends on the service's other ones: an update is under
+/// way or may have to begin, or the service is gone.
+fn is_part_of_more(view: &Snapshot, (id, node): (ServiceId, NodeId)) -> bool {
+    let Some(service) = view.service(&id) else { return true };
+    let mut tasks = view.tasks_of_service_on_node(&id, &node).peekable();
+    let mut other_spec = false;
+    while let Some(task) = tasks.next() {
+        let counts = task.wanted() || tasks.peek().is_none();
+        other_spec |= counts && task.spec_version() != service.meta.spec_version;
+    }
+    other_spec || orchestrate::is_updating(service)
+}
+
+fn plan_tasks(
+    draft: &mut Draft<'_>,
+    service: ServiceId,
+    only: Option<NodeId>,
+    mut tasks: Vec<Arc<Task>>,
+) {
     draft.examined += 1 + tasks.len();
     reap::service(draft, &mut tasks);
     allocate::service(draft, &tasks);
-    orchestrate::service(draft, service, &tasks);
+    orchestrate::service(draft, service, only, &tasks);
     for task in &tasks {
         schedule::enqueue(draft, task);
     }

@@ -1,26 +1,44 @@
 //! Decides which tasks a service has.
 //!
 //! A task never moves and never comes back: what takes its place is another task in the same
-//! slot. Where tasks run is the scheduler's business.
+//! place. Where the tasks of replicated services run is the scheduler's business.
 
+mod birth;
+mod global;
+mod place;
 mod replicated;
 mod restart;
-mod slot;
 mod start;
+mod tend;
+mod update;
 mod victims;
+mod wish;
+
+pub(crate) use update::{is_updating, kept as kept_by_update};
 
 use std::sync::Arc;
 
+use swarm_types::spec::node::Availability;
 use swarm_types::spec::service::ServiceMode;
-use swarm_types::{Change, Expect, Expected, ObjectId, ServiceId, Task, TaskState};
+use swarm_types::{Change, Expect, Expected, NodeId, ObjectId, ServiceId, Task, TaskState};
 
+use self::birth::Birth;
+use self::place::Place;
+use self::tend::Turn;
+use self::wish::Wish;
 use crate::Reason;
 use crate::draft::Draft;
 use crate::reap::{drop_changes, is_over};
+use crate::schedule::constraint;
 
 /// Plans one service, or the end of one that was removed. `tasks` are all of its tasks, by slot
-/// and then oldest first.
-pub(crate) fn service(draft: &mut Draft<'_>, id: ServiceId, tasks: &[Arc<Task>]) {
+/// and then oldest first; or, of a global service, those on the node `only`.
+pub(crate) fn service(
+    draft: &mut Draft<'_>,
+    id: ServiceId,
+    only: Option<NodeId>,
+    tasks: &[Arc<Task>],
+) {
     let Some(service) = draft.view.service(&id).cloned() else {
         let gone = Expect { object: ObjectId::Service(id), what: Expected::Absent };
         for task in tasks {
@@ -28,9 +46,70 @@ pub(crate) fn service(draft: &mut Draft<'_>, id: ServiceId, tasks: &[Arc<Task>])
         }
         return;
     };
-    if let ServiceMode::Replicated { replicas } = service.spec.mode {
-        replicated::service(draft, &service, replicas, tasks);
+    let wish = Wish::of(&service, tasks);
+    match service.spec.mode {
+        ServiceMode::Replicated { replicas } => {
+            replicated::service(draft, &wish, replicas, tasks);
+        }
+        ServiceMode::Global => global::service(draft, &wish, only, tasks),
+        ServiceMode::ReplicatedJob { .. } | ServiceMode::GlobalJob => {}
     }
+}
+
+/// What became of the places of a service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// Each is decided on.
+    Places,
+    /// The update went on to another state, so the service is decided on in the next round.
+    Advanced,
+}
+
+/// Plans the places a service has (`stay`) and those that have nothing yet (`fill`).
+fn serve(draft: &mut Draft<'_>, wish: &Wish<'_>, stay: &[Place<'_>], fill: &[Place<'_>]) -> Served {
+    let rollout = update::look(draft, wish, stay);
+    if rollout.as_ref().is_some_and(|rollout| rollout.advance(draft, wish)) {
+        return Served::Advanced;
+    }
+    let turns = rollout.map(|rollout| rollout.turns(draft, wish)).unwrap_or_default();
+    for (index, place) in stay.iter().enumerate() {
+        let turn = turns.get(index).copied().unwrap_or(Turn::Wait);
+        tend::place(draft, wish, place, turn);
+    }
+    for place in fill {
+        let birth = Birth { wish, place, beside: None };
+        birth.plan(draft, Reason::SlotEmpty, Default::default(), Default::default());
+    }
+    Served::Places
+}
+
+/// Why the task cannot stay on its node; `None` when it can.
+fn displaced(draft: &Draft<'_>, wish: &Wish<'_>, task: &Task) -> Option<Reason> {
+    let id = task.node?;
+    if draft.is_invalid(id) {
+        return Some(Reason::NodeInvalid);
+    }
+    let node = draft.view.node(&id)?;
+    if node.spec.availability != Availability::Active {
+        return None;
+    }
+    // A service that got other constraints exchanges its tasks by an update; here a node changed.
+    let own = &task.spec().placement.constraints;
+    let unfit = !wish.constraints.met_by(node) && !constraint::met(own, node);
+    (unfit || draft.is_evicted(task.id)).then_some(Reason::NodeUnfit)
+}
+
+/// Wants a task ended that gets no replacement by this.
+fn stop(draft: &mut Draft<'_>, task: &Task, reason: Reason, expect: Vec<Expect>) {
+    if draft.touched(task.id) {
+        return;
+    }
+    let stop = Change::SetDesired {
+        task: task.id,
+        desired: TaskState::Shutdown,
+        reason: reason.to_string(),
+    };
+    draft.decide_on(task, reason, expect, vec![stop]);
 }
 
 /// Wants a task removed, and drops it at once when nothing of it runs.

@@ -42,7 +42,6 @@ impl Constraints {
 }
 
 /// True when the node satisfies every constraint. For a single look; see [`Constraints`].
-#[cfg(test)]
 pub(crate) fn met(constraints: &[String], node: &Node) -> bool {
     Constraints::read(constraints).met_by(node)
 }

@@ -1,13 +1,17 @@
 //! What holds whatever happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use swarm_planner::{Dirty, Scope, plan, round};
-use swarm_types::spec::node::Availability;
-use swarm_types::{IdSource, NodeId, ServiceId, Task, TaskState};
+use swarm_types::object::service::{UpdateState, UpdateStatus};
+use swarm_types::spec::node::{Availability, NodeSpec};
+use swarm_types::spec::service::{
+    FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
+};
+use swarm_types::{Change, IdSource, Node, NodeId, Service, ServiceId, Task, TaskState};
 
 use crate::world::{World, host_port};
 
@@ -17,7 +21,9 @@ enum Happens {
     Create { replicas: u64, kind: u8 },
     Scale { service: usize, replicas: u64 },
     Remove { service: usize },
-    Update { service: usize },
+    Update { service: usize, constraint: u8 },
+    Rollback { service: usize },
+    Label { node: usize, label: u8 },
     End { task: usize, state: TaskState },
     Turn { node: usize, to: Availability },
     Down { node: usize },
@@ -41,11 +47,14 @@ fn happens() -> impl Strategy<Value = Happens> {
         Just(Availability::Drain)
     ];
     prop_oneof![
-        2 => (0..6u64, 0..6u8).prop_map(|(replicas, kind)| Create { replicas, kind }),
+        2 => (0..6u64, 0..11u8).prop_map(|(replicas, kind)| Create { replicas, kind }),
         3 => (any::<usize>(), 0..8u64)
             .prop_map(|(service, replicas)| Scale { service, replicas }),
         1 => any::<usize>().prop_map(|service| Remove { service }),
-        1 => any::<usize>().prop_map(|service| Update { service }),
+        3 => (any::<usize>(), 0..4u8)
+            .prop_map(|(service, constraint)| Update { service, constraint }),
+        1 => any::<usize>().prop_map(|service| Rollback { service }),
+        1 => (any::<usize>(), 0..2u8).prop_map(|(node, label)| Label { node, label }),
         4 => (any::<usize>(), state).prop_map(|(task, state)| End { task, state }),
         2 => (any::<usize>(), to).prop_map(|(node, to)| Turn { node, to }),
         2 => any::<usize>().prop_map(|node| Down { node }),
@@ -61,6 +70,11 @@ fn pick<T: Copy>(all: &[T], index: usize) -> Option<T> {
 }
 
 impl World {
+    fn is_global(&self, service: ServiceId) -> bool {
+        let view = self.view();
+        view.service(&service).is_some_and(|it| it.spec.mode == ServiceMode::Global)
+    }
+
     fn services(&self) -> Vec<ServiceId> {
         self.view().services().map(|service| service.id).collect()
     }
@@ -76,18 +90,40 @@ impl World {
                 self.service_of(replicas, |spec| special(spec, kind));
             }
             Happens::Scale { service, replicas } => {
-                if let Some(service) = pick(&services, service) {
+                if let Some(service) = pick(&services, service)
+                    && !self.is_global(service)
+                {
                     self.scale(service, replicas);
                 }
             }
             Happens::Remove { service } => {
                 if let Some(service) = pick(&services, service) {
-                    self.change(swarm_types::Change::RemoveService(service));
+                    self.change(Change::RemoveService(service));
                 }
             }
-            Happens::Update { service } => {
+            Happens::Update { service, constraint } => {
                 if let Some(service) = pick(&services, service) {
-                    self.update(service, |spec| spec.task.force_update += 1);
+                    self.update(service, |spec| change(spec, constraint));
+                }
+            }
+            Happens::Rollback { service } => {
+                if let Some(service) = pick(&services, service) {
+                    let status = UpdateStatus {
+                        state: UpdateState::RollbackStarted,
+                        started_at: Some(self.now),
+                        completed_at: None,
+                        message: "manually requested rollback".to_owned(),
+                    };
+                    let back = Change::RollbackService(service, Box::new(status));
+                    // One that was never updated has nothing to return to.
+                    let _ = self.try_change(back);
+                }
+            }
+            Happens::Label { node, label } => {
+                if let Some(node) = pick(&nodes, node) {
+                    let mut spec = NodeSpec::default();
+                    spec.annotations.labels.insert("disk".to_owned(), label.to_string());
+                    self.change(Change::UpdateNode(node, spec));
                 }
             }
             Happens::End { task, state } => {
@@ -109,9 +145,33 @@ impl World {
     }
 }
 
-fn special(spec: &mut swarm_types::spec::service::ServiceSpec, kind: u8) {
+/// A change of the tasks' template, or of the placement alone.
+fn change(spec: &mut ServiceSpec, constraint: u8) {
+    match constraint {
+        0 | 1 => spec.task.placement.constraints = vec![format!("node.labels.disk!={constraint}")],
+        2 => spec.task.placement.constraints.clear(),
+        _ => spec.task.force_update += 1,
+    }
+}
+
+fn special(spec: &mut ServiceSpec, kind: u8) {
     use swarm_types::spec::task::RestartCondition;
+    let config = UpdateConfig::default();
     match kind {
+        6 => spec.mode = ServiceMode::Global,
+        7 => {
+            spec.mode = ServiceMode::Global;
+            spec.update = Some(UpdateConfig { order: UpdateOrder::StartFirst, ..config });
+        }
+        8 => spec.update = Some(UpdateConfig { order: UpdateOrder::StartFirst, ..config }),
+        9 => {
+            let delay = Duration::from_secs(20);
+            spec.update = Some(UpdateConfig { parallelism: 2, delay, ..config });
+        }
+        10 => {
+            let (failure_action, max_failure_millionths) = (FailureAction::Rollback, 300_000);
+            spec.update = Some(UpdateConfig { failure_action, max_failure_millionths, ..config });
+        }
         1 => spec.task.restart.condition = RestartCondition::None,
         2 => spec.task.restart.condition = RestartCondition::OnFailure,
         3 => spec.task.restart.max_attempts = 2,
@@ -134,14 +194,16 @@ fn after(history: &[Happens]) -> World {
 /// What holds after every single step.
 fn check(world: &World) {
     let view = world.view();
-    let mut wanted: BTreeMap<(ServiceId, u64), Vec<&Task>> = BTreeMap::new();
+    let mut wanted: BTreeMap<_, Vec<&Task>> = BTreeMap::new();
     for task in view.tasks().filter(|task| task.wanted()) {
-        let place = (task.service().expect("all have one"), task.slot);
+        let node = task.node.filter(|_| task.template.global);
+        let place = (task.service().expect("all have one"), task.slot, node);
         wanted.entry(place).or_default().push(task);
     }
-    for (place, tasks) in wanted {
-        assert_eq!(tasks.len(), 1, "two tasks are wanted in {place:?}: {tasks:?}");
-        assert!(place.1 >= 1);
+    for ((service, slot, node), tasks) in wanted {
+        let beside = usize::from(world.starts_first(service));
+        assert!(tasks.len() <= 1 + beside, "too many in {slot} {node:?}: {tasks:?}");
+        assert_eq!(slot == 0, node.is_some());
     }
     ports(world);
 }
@@ -156,6 +218,19 @@ fn ports(world: &World) {
     }
 }
 
+/// Every node that satisfies the constraints has a task, and no other has.
+fn everywhere(world: &World, service: &Service) -> Result<(), TestCaseError> {
+    let unfit = |node: &Node| {
+        let disk = node.spec.annotations.labels.get("disk").cloned().unwrap_or_default();
+        service.spec.task.placement.constraints.contains(&format!("node.labels.disk!={disk}"))
+    };
+    for node in world.view().nodes() {
+        let found = world.count_on(service.id, node.id);
+        prop_assert_eq!(found, usize::from(!unfit(node)), "{:?}", world.tasks(service.id));
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -166,7 +241,7 @@ proptest! {
 
         let rounds = world.settle();
 
-        prop_assert!(rounds <= 3, "{rounds} rounds");
+        prop_assert!(rounds <= 6, "{rounds} rounds");
         prop_assert!(world.plan(Scope::All).groups.is_empty(), "a full pass finds more to do");
         check(&world);
     }
@@ -187,10 +262,16 @@ proptest! {
 
         let view = world.view();
         for service in view.services() {
-            let swarm_types::spec::service::ServiceMode::Replicated { replicas } = service.spec.mode
-            else { unreachable!("all are replicated") };
             let tasks = world.tasks(service.id);
-            let slots: std::collections::BTreeSet<u64> = tasks.iter().map(|it| it.slot).collect();
+            let status = service.update_status.as_ref().map(|status| status.state);
+            let moves = matches!(status, Some(UpdateState::Updating | UpdateState::RollbackStarted));
+            let waits = tasks.iter().any(|it| it.status.err.contains("no suitable node ("));
+            prop_assert!(!moves || waits, "{:?}: {:?}", service.update_status, tasks);
+            let ServiceMode::Replicated { replicas } = service.spec.mode else {
+                everywhere(&world, service)?;
+                continue;
+            };
+            let slots: BTreeSet<u64> = tasks.iter().map(|it| it.slot).collect();
             prop_assert_eq!(slots.len() as u64, replicas, "{:?}", tasks);
         }
         for task in view.tasks() {
@@ -229,6 +310,44 @@ proptest! {
         let followed = round(&view, &mut world.dirty, &mut IdSource::seeded(seed), world.now);
 
         prop_assert_eq!(fresh.groups, followed.groups);
+    }
+
+    /// However slow the nodes are, and wherever the leader changes: no more places than the
+    /// parallelism says are without a running task, or have two.
+    #[test]
+    fn an_update_never_exceeds_its_parallelism(
+        (replicas, parallelism, delay) in (1..8u64, 1..4u64, 0..2u64),
+        start_first: bool,
+        turns in vec((any::<usize>(), any::<bool>()), 0..80),
+    ) {
+        let mut world = World::new(3);
+        let order = if start_first { UpdateOrder::StartFirst } else { UpdateOrder::StopFirst };
+        let delay = Duration::from_secs(delay);
+        let web = world.service_of(replicas, |spec| {
+            spec.update =
+                Some(UpdateConfig { parallelism, order, delay, ..UpdateConfig::default() });
+        });
+        world.run();
+        world.update(web, |spec| spec.task.force_update += 1);
+
+        for (pace, leaves) in turns {
+            if leaves {
+                world.dirty = Dirty::default();
+                world.dirty.mark(Scope::All);
+            }
+            let plan = world.step();
+            if plan.groups.is_empty() && world.obey_some(pace) == 0 && let Some(at) = plan.wake_at {
+                world.now = at;
+            }
+            let mut runs: BTreeMap<u64, usize> = (1..=replicas).map(|slot| (slot, 0)).collect();
+            for task in world.wanted(web) {
+                let counts = start_first || task.status.state == TaskState::Running;
+                *runs.entry(task.slot).or_default() += usize::from(counts);
+            }
+            let out = runs.values().filter(|count| **count != 1).count();
+            prop_assert!(out as u64 <= parallelism, "{out} places are exchanged at once");
+        }
+        prop_assert_eq!(world.finish(web), Some(UpdateState::Completed));
     }
 
     /// Slots that were never scaled down are numbered from 1 without a gap.

@@ -2,7 +2,10 @@
 
 #![allow(clippy::expect_used, reason = "helpers of tests are not recognized as tests")]
 
+mod enforce;
 mod explain;
+mod failure;
+mod global;
 mod laws;
 mod nodes;
 mod preferences;
@@ -10,4 +13,5 @@ mod reap;
 mod replicated;
 mod restart;
 mod schedule;
+mod update;
 mod world;

@@ -10,7 +10,9 @@ use swarm_types::object::node::{NodeDescription, NodeState, NodeStatus};
 use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::container::ContainerSpec;
 use swarm_types::spec::node::{Availability, NodeSpec};
-use swarm_types::spec::service::{EndpointSpec, ServiceMode, ServiceSpec};
+use swarm_types::spec::service::{
+    EndpointSpec, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
+};
 use swarm_types::spec::task::{Platform, TaskRuntime};
 use swarm_types::{
     Change, Cluster, Entry, Group, IdSource, LEVEL, Meta, Node, NodeId, ObserveTask, OpenSession,
@@ -19,7 +21,7 @@ use swarm_types::{
 };
 
 /// Most rounds a cluster may take to come to rest.
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 120;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -105,7 +107,12 @@ impl World {
         for task in view.tasks().filter(|it| starts(&view, it) && !starts(before, it)) {
             let service = task.service().expect("all have one");
             let earlier = view.tasks_in_slot(&service, task.slot).take_while(|it| it.id != task.id);
-            for other in earlier.filter(|it| it.may_run()) {
+            let same_place = |it: &&Arc<Task>| !task.template.global || it.node == task.node;
+            for other in earlier.filter(same_place).filter(|it| it.may_run()) {
+                if other.wanted() {
+                    assert!(self.starts_first(service), "{task:?} runs beside {other:?}");
+                    continue;
+                }
                 let node = other.node.and_then(|node| view.node(&node));
                 let lost = node.is_none_or(|node| node.status.state == NodeState::Down);
                 let grace = other.spec().container().map_or(MINUTE, |it| it.stop_grace_period);
@@ -114,6 +121,17 @@ impl World {
                 assert!(lost || waited, "{task:?} does not wait for {other:?}");
             }
         }
+    }
+
+    pub(crate) fn starts_first(&self, service: ServiceId) -> bool {
+        let view = self.view();
+        // Tasks of a removed service may be left in the midst of its update.
+        let Some(service) = view.service(&service) else { return true };
+        let spec = &service.spec;
+        let order = |config: &Option<UpdateConfig>| config.as_ref().map(|it| it.order);
+        [&spec.update, &spec.rollback]
+            .into_iter()
+            .any(|config| order(config) == Some(UpdateOrder::StartFirst))
     }
 
     /// Plans and applies until there is nothing more to do; says in how many rounds.
@@ -138,6 +156,11 @@ impl World {
 
     /// Every node that is up brings its tasks where they should be. Says how many moved.
     pub(crate) fn obey(&mut self) -> usize {
+        self.obey_some(usize::MAX)
+    }
+
+    /// Like [`Self::obey`], for some of the tasks: at least one, chosen by a number.
+    pub(crate) fn obey_some(&mut self, pace: usize) -> usize {
         let tasks: Vec<Arc<Task>> = self.view().tasks().cloned().collect();
         let moves: Vec<(TaskId, TaskState)> = tasks
             .iter()
@@ -145,10 +168,12 @@ impl World {
             .map(|task| (task.id, task.desired.min(TaskState::Shutdown)))
             .filter(|(id, goal)| self.task(*id).status.state < *goal)
             .collect();
-        for (task, goal) in &moves {
+        let most = 1 + pace.saturating_sub(1) % moves.len().max(1);
+        let some = if pace == usize::MAX { moves.len() } else { most.min(moves.len()) };
+        for (task, goal) in &moves[..some] {
             self.report(*task, *goal);
         }
-        moves.len()
+        some
     }
 
     fn is_up(&self, node: NodeId) -> bool {
@@ -175,6 +200,11 @@ impl World {
         self.change(Change::CreateNode(Box::new(node)));
         self.up(id);
         id
+    }
+
+    /// Draws the id of a session.
+    pub(crate) fn session(&mut self) -> swarm_types::SessionId {
+        self.ids.draw()
     }
 
     /// The node opens a session.
