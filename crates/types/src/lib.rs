@@ -23,6 +23,7 @@ mod task_state;
 pub mod text;
 mod time;
 pub mod unsupported;
+pub mod update;
 
 pub use change::{
     AssignTask, Change, CreateTask, Entry, Expect, Expected, Group, HashCheck, LEVEL, NewTemplate,

@@ -7,7 +7,8 @@ use swarm_state::Snapshot;
 use swarm_types::object::service::Endpoint;
 use swarm_types::resolve::{Resolved, resolve};
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
-use swarm_types::unsupported::{unsupported, update_is_supported};
+use swarm_types::unsupported::unsupported;
+use swarm_types::update::may_update;
 use swarm_types::{
     Change, Expect, Expected, IdSource, Meta, ObjectId, RequestId, Service, ServiceId, TaskState,
 };
@@ -42,7 +43,7 @@ impl Control {
         // A retry gets its first answer, whatever became of the service since.
         if snapshot.request(&request).is_none() {
             let stored = snapshot.service(&id).ok_or_else(|| not_found(&id))?;
-            update_is_supported(&stored.spec, &spec)
+            may_update(&stored.spec, &spec)
                 .map_err(|error| Status::unimplemented(error.to_string()))?;
         }
 

@@ -7,9 +7,8 @@
 use std::fmt;
 
 use crate::Resolved;
-use crate::spec::Annotations;
 use crate::spec::container::{ContainerSpec, DnsConfig, Isolation, Privileges, PullOptions};
-use crate::spec::service::{EndpointMode, EndpointSpec, ServiceMode, ServiceSpec, UpdateConfig};
+use crate::spec::service::{EndpointMode, ServiceMode, ServiceSpec, UpdateConfig};
 use crate::spec::task::{NetworkAttachmentConfig, NetworkTarget, TaskRuntime};
 
 /// One thing that is not served yet.
@@ -129,36 +128,6 @@ fn any_network(spec: &ServiceSpec, present: fn(&NetworkAttachmentConfig) -> bool
 pub fn unsupported(spec: &Resolved<ServiceSpec>) -> Vec<NotSupported> {
     let present = UNSUPPORTED.iter().filter(|feature| (feature.present)(spec));
     present.map(|feature| NotSupported { field: feature.field, hint: feature.hint }).collect()
-}
-
-/// Whether a service can be changed from `old` to `new`: replicas and labels may differ.
-///
-/// # Errors
-///
-/// The first part that differs and cannot be changed yet. Nothing may be stored then.
-pub fn update_is_supported(
-    old: &ServiceSpec,
-    new: &Resolved<ServiceSpec>,
-) -> Result<(), NotSupported> {
-    // Without `..`: a new part of the spec has to be decided on here.
-    let ServiceSpec { annotations, task, mode, update, rollback, endpoint } = &**new;
-    let Annotations { name, labels: _ } = annotations;
-    let EndpointSpec { mode: endpoint_mode, ports } = endpoint;
-    let replicated = |mode: &ServiceMode| matches!(mode, ServiceMode::Replicated { .. });
-    for (same, field) in [
-        (*name == old.annotations.name, "Name"),
-        (*task == old.task, "TaskTemplate"),
-        (replicated(mode) && replicated(&old.mode), "Mode"),
-        (*update == old.update, "UpdateConfig"),
-        (*rollback == old.rollback, "RollbackConfig"),
-        (*endpoint_mode == old.endpoint.mode, "EndpointSpec.Mode"),
-        (*ports == old.endpoint.ports, "EndpointSpec.Ports"),
-    ] {
-        if !same {
-            return Err(NotSupported { field, hint: "an update can change replicas and labels" });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::resolve::Spec;
+use crate::spec::Annotations;
 use crate::spec::Driver;
 use crate::spec::container::{HealthConfig, SeLinuxContext, Seccomp, Ulimit};
 use crate::spec::mount::Mount;
 use crate::spec::secret::{ConfigReference, FileTarget, SecretReference};
+use crate::spec::service::EndpointSpec;
 use crate::spec::service::{FailureAction, PortConfig, PublishMode, UpdateOrder};
 use crate::spec::task::{
     GenericResource, Limits, Placement, PlacementPreference, Platform, Reservations,
@@ -346,35 +348,4 @@ fn host_ports_are_refused_as_ingress_ports_are() {
     spec.endpoint.ports =
         vec![PortConfig { target: 80, mode: PublishMode::Host, ..Default::default() }];
     assert_eq!(refusals(spec), ["EndpointSpec.Ports"]);
-}
-
-#[test]
-fn an_update_changes_replicas_and_labels_only() {
-    let stored = resolved(ServiceSpec {
-        annotations: Annotations { name: word(), ..Default::default() },
-        ..base()
-    });
-    let update = |change: fn(&mut ServiceSpec)| {
-        let mut new = stored.clone().into_inner();
-        change(&mut new);
-        update_is_supported(&stored, &resolved(new)).map_err(|refused| refused.field)
-    };
-
-    assert_eq!(update(|_| {}), Ok(()));
-    assert_eq!(update(|it| it.mode = ServiceMode::Replicated { replicas: 0 }), Ok(()));
-    assert_eq!(update(|it| it.annotations.labels.extend([pair()])), Ok(()));
-    assert_eq!(update(|it| it.annotations.name = "other".to_owned()), Err("Name"));
-    assert_eq!(update(|it| it.mode = ServiceMode::Global), Err("Mode"));
-    assert_eq!(update(|it| it.task.force_update = 1), Err("TaskTemplate"));
-    assert_eq!(update(|it| it.task.restart.delay = Duration::ZERO), Err("TaskTemplate"));
-    assert_eq!(update(|it| it.update.get_or_insert_default().parallelism = 2), Err("UpdateConfig"));
-    assert_eq!(
-        update(|it| it.rollback.get_or_insert_default().parallelism = 2),
-        Err("RollbackConfig")
-    );
-    assert_eq!(update(|it| it.endpoint.mode = EndpointMode::DnsRr), Err("EndpointSpec.Mode"));
-    let publish = |it: &mut ServiceSpec| {
-        it.endpoint.ports = vec![PortConfig { target: 1, ..Default::default() }]
-    };
-    assert_eq!(update(publish), Err("EndpointSpec.Ports"));
 }
