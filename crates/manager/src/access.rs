@@ -54,6 +54,16 @@ pub(crate) fn user<T>(
     }
 }
 
+/// True while a user who was admitted still would be: for streams that outlive their call.
+pub(crate) fn remains(caller: Caller, snapshot: &Snapshot) -> bool {
+    match caller {
+        Caller::Local => true,
+        Caller::Node(node) => {
+            snapshot.node(&node).is_some_and(|node| node.role == NodeRole::Manager)
+        }
+    }
+}
+
 /// Admits nodes of the cluster, whatever their role.
 pub(crate) fn node<T>(request: &Request<T>, snapshot: &Snapshot) -> Result<NodeId, Status> {
     member(request, snapshot).map(|(node, _)| node)

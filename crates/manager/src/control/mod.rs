@@ -10,6 +10,7 @@ mod node;
 mod read;
 mod service;
 mod task;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -171,8 +172,16 @@ impl v1::control_server::Control for Control {
         &self,
         request: Request<v1::UpdateNodeRequest>,
     ) -> Answer<v1::UpdateNodeResponse> {
-        self.caller(&request)?;
-        Err(Status::unimplemented("not supported yet: node update"))
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let node = node::node_id(&request.id);
+        let audit = Audit::new("UpdateNode", &caller, &id, &node);
+        audit
+            .end(async {
+                caller?;
+                self.update_node(id?, node?, request).await
+            })
+            .await
     }
 
     async fn explain_task(
@@ -180,14 +189,14 @@ impl v1::control_server::Control for Control {
         request: Request<v1::ExplainTaskRequest>,
     ) -> Answer<v1::ExplainTaskResponse> {
         self.caller(&request)?;
-        Err(Status::unimplemented("not supported yet: explain"))
+        self.explain(request.into_inner()).await.map(Response::new)
     }
 
-    type WatchStream = futures::stream::Empty<Result<v1::WatchResponse, Status>>;
+    type WatchStream = watch::Events;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Answer<Self::WatchStream> {
-        self.caller(&request)?;
-        Err(Status::unimplemented("not supported yet: events"))
+        let caller = self.caller(&request)?;
+        self.events(caller, &request.into_inner()).map(Response::new)
     }
 
     async fn get_cluster(

@@ -1,12 +1,13 @@
-//! Tasks: get, list.
+//! Tasks: get, list, explain.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use swarm_planner::Verdict;
 use swarm_proto::shared::TemplateWriter;
 use swarm_proto::{field, v1};
 use swarm_state::Snapshot;
-use swarm_types::{NodeId, ServiceId, Task, TaskId};
+use swarm_types::{NodeId, ServiceId, Task, TaskId, Timestamp};
 use tonic::Status;
 
 use super::{Control, invalid};
@@ -46,13 +47,47 @@ impl Control {
     ) -> Result<v1::GetTaskResponse, Status> {
         let id: TaskId = field::id(&request.id, "id").map_err(invalid)?;
         let view = self.view(request.stale).await?;
-        let task = view.snapshot.task(&id);
-        let task = task.ok_or_else(|| Status::not_found(format!("task {id} not found")))?;
+        let task = view.snapshot.task(&id).ok_or_else(|| not_found(id))?;
         Ok(v1::GetTaskResponse {
             task: Some(task.as_ref().into()),
             applied_index: view.index(),
             age_ms: view.age_ms,
         })
+    }
+
+    pub(super) async fn explain(
+        &self,
+        request: v1::ExplainTaskRequest,
+    ) -> Result<v1::ExplainTaskResponse, Status> {
+        let id: TaskId = field::id(&request.id, "id").map_err(invalid)?;
+        let view = self.view(request.stale).await?;
+        let task = view.snapshot.task(&id).ok_or_else(|| not_found(id))?;
+        let verdicts = swarm_planner::explain(&view.snapshot, task, Timestamp::now());
+
+        let mut nodes: Vec<_> = verdicts.into_iter().map(|it| shown(&view.snapshot, it)).collect();
+        nodes.sort_by(|left, right| left.hostname.cmp(&right.hostname));
+        Ok(v1::ExplainTaskResponse { nodes, applied_index: view.index(), age_ms: view.age_ms })
+    }
+}
+
+fn not_found(id: TaskId) -> Status {
+    Status::not_found(format!("task {id} not found"))
+}
+
+fn shown(snapshot: &Snapshot, said: swarm_planner::NodeVerdict) -> v1::NodeVerdict {
+    use v1::node_verdict::Verdict as Word;
+    let (verdict, filter) = match said.verdict {
+        Verdict::Fits => (Word::Fits, ""),
+        Verdict::Refused(filter) => (Word::Refused, filter.as_str()),
+        Verdict::Assigned => (Word::Assigned, ""),
+    };
+    let hostname = snapshot.node(&said.node).map(|node| node.description.hostname.clone());
+    v1::NodeVerdict {
+        node: field::put_id(said.node),
+        hostname: hostname.unwrap_or_default(),
+        verdict: verdict.into(),
+        filter: filter.to_owned(),
+        detail: said.detail,
     }
 }
 

@@ -98,6 +98,59 @@ async fn what_is_not_served_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_service_keeps_its_name_and_mode() {
+    let mut world = World::new().await;
+    let control = control(&world);
+    let web = create(&control, world.request(), "web").await.unwrap();
+    let id: ServiceId = field::id(&web.id, "id").unwrap();
+    let seen = world.core.raft.snapshot().service(&id).unwrap().meta.spec_version;
+
+    let renamed = v1::UpdateServiceRequest { spec: Some(spec("db", 2)), ..update(&web, seen, 2) };
+    let refused = control.update(world.request(), id, renamed).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    assert!(refused.message().contains("renaming services"), "{refused}");
+
+    let mut other = spec("web", 2);
+    other.task.as_mut().unwrap().force_update = 0;
+    other.task.as_mut().unwrap().placement =
+        Some(v1::Placement { max_replicas: 1, ..v1::Placement::default() });
+    let changed = v1::UpdateServiceRequest { spec: Some(other), ..update(&web, seen, 2) };
+    assert!(control.update(world.request(), id, changed).await.is_ok());
+}
+
+#[tokio::test]
+async fn explain_names_every_node_and_its_filter() {
+    let mut world = World::new().await;
+    let control = control(&world);
+    let web = create(&control, world.request(), "web").await.unwrap();
+    let service: ServiceId = field::id(&web.id, "id").unwrap();
+    let spec_version = world.core.raft.snapshot().service(&service).unwrap().meta.spec_version;
+    let id = world.ids.draw();
+    let task = swarm_types::CreateTask {
+        id,
+        template: swarm_types::NewTemplate::Service { service, spec_version },
+        slot: 1,
+        node: None,
+        desired: swarm_types::TaskState::Running,
+        replaces: None,
+        start_after: Default::default(),
+        job_iteration: None,
+    };
+    world.change(Change::CreateTask(Box::new(task))).await;
+    let ask = |id| v1::ExplainTaskRequest { id: field::put_id(id), stale: false };
+
+    let said = control.explain(ask(id)).await.unwrap();
+
+    let [only] = &said.nodes[..] else { panic!("{said:?}") };
+    assert_eq!(only.node, field::put_id(world.node));
+    assert_eq!(only.verdict(), v1::node_verdict::Verdict::Refused);
+    assert_eq!((&*only.filter, &*only.detail), ("ready", "state is unknown"));
+    let stranger: swarm_types::TaskId = world.ids.draw();
+    let refused = control.explain(ask(stranger)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+}
+
+#[tokio::test]
 async fn only_stale_reads_have_an_age() {
     let world = World::new().await;
     let control = control(&world);
