@@ -35,6 +35,16 @@ pub enum Error {
         /// What the OCI runtime said, such as a command that is not in the image.
         why: String,
     },
+    /// A command could not be run beside the container.
+    #[error("run a command in container {id}: {why}")]
+    NotExecuted {
+        /// The container.
+        id: String,
+        /// 127 when there is no such command, 126 when it cannot be run.
+        code: u32,
+        /// What the OCI runtime said.
+        why: String,
+    },
     /// No such image here, or one that was not unpacked. Load or pull it first.
     #[error("no image {reference}")]
     ImageMissing {

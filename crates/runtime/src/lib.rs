@@ -22,6 +22,7 @@ mod container;
 mod content;
 mod error;
 mod events;
+mod exec;
 mod image;
 mod lease;
 mod logs;
@@ -40,6 +41,10 @@ pub use container::{
 };
 pub use error::Error;
 pub use events::{ContainerEvent, Events};
+pub use exec::{
+    Exec, ExecConfig, ExecControl, ExecEvent, ExecInput, Probe, ProbeEnd, Rights, Stdin, Terminal,
+    TerminalSize,
+};
 pub use image::{Healthcheck, Image, ImageConfig, Phase, Progress, Removed};
 pub use logs::{Follow, LogLine, LogQuery, LogReader, LogStream, Streams, write_logs};
 pub use options::{Options, Runtime};

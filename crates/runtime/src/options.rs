@@ -90,13 +90,15 @@ impl Runtime {
         let request = CreateNamespaceRequest { namespace: Some(namespace) };
         rpc("create namespace", QUICK, link.namespaces().create(request)).await.or_present()?;
         let starts = Arc::new(Semaphore::new(starts_at_once()));
-        Ok(Self {
+        let runtime = Self {
             link,
             options: Arc::new(options),
             starts,
             images: Shared::default(),
             version: version.into(),
-        })
+        };
+        runtime.end_left_execs().await;
+        Ok(runtime)
     }
 
     /// containerd's version when this handle was made.

@@ -83,7 +83,7 @@ impl Runtime {
     }
 
     /// How to mount the root file system; `None` when there is none.
-    pub(super) async fn mounts(&self, id: &str) -> Result<Option<Vec<Mount>>, Error> {
+    pub(crate) async fn mounts(&self, id: &str) -> Result<Option<Vec<Mount>>, Error> {
         let (snapshotter, key) = (self.options.snapshotter.clone(), id.to_owned());
         let request = MountsRequest { snapshotter, key };
         let found = rpc("get mounts", QUICK, self.link.snapshots().mounts(request)).await;

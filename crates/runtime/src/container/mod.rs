@@ -13,7 +13,7 @@ mod list;
 mod remove;
 mod run;
 mod spec;
-mod user;
+pub(crate) mod user;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

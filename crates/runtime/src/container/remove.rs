@@ -25,6 +25,7 @@ impl Runtime {
         let request = DeleteContainerRequest { id: id.into() };
         let record = rpc("delete container", QUICK, self.link.containers().delete(request)).await;
         let snapshot = self.remove_snapshot(id).await;
+        self.remove_execs(id);
         let output = self.remove_logs(id).await;
         record.or_absent()?;
         snapshot?;

@@ -18,15 +18,15 @@ const MOST: u64 = 1 << 20;
 
 /// Who the process is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Identity {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Identity {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// The primary one among them: a process that drops it must not gain by that.
-    pub(super) groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
 }
 
 /// Reads `USER[:GROUP]` as Docker does: without a group, the user's own and all it is listed in.
-pub(super) fn resolve(wanted: &str, mounts: &[Mount]) -> Result<Identity, Error> {
+pub(crate) fn resolve(wanted: &str, mounts: &[Mount]) -> Result<Identity, Error> {
     let layers = layers(mounts);
     let read = |path| read(&layers, Path::new(path)).map_err(Error::io("read the image's users"));
     identity(wanted, &read("passwd")?, &read("group")?)

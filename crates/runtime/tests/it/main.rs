@@ -4,6 +4,7 @@
 
 mod archives;
 mod events;
+mod exec;
 mod life;
 mod logs;
 mod mock;
