@@ -1,0 +1,205 @@
+//! Netlink messages: a header, a fixed part, and attributes that may hold attributes.
+
+/// Ask for an acknowledgement.
+pub(crate) const ACK: u16 = 4;
+/// Make it if it is not there.
+pub(crate) const CREATE: u16 = 0x400;
+/// Refuse what is there already.
+pub(crate) const EXCL: u16 = 0x200;
+/// Replace what is there.
+pub(crate) const REPLACE: u16 = 0x100;
+/// Add at the end instead of the front.
+pub(crate) const APPEND: u16 = 0x800;
+/// Everything of a kind.
+pub(crate) const DUMP: u16 = 0x300;
+
+/// The kind of an acknowledgement or refusal.
+pub(crate) const ERROR: u16 = 2;
+/// The kind that ends a dump.
+pub(crate) const DONE: u16 = 3;
+/// Set on a dump that changed while it was read.
+pub(crate) const TORN: u16 = 0x10;
+
+const REQUEST: u16 = 1;
+const HEADER: usize = 16;
+const NESTED: u16 = 0x8000;
+
+/// One message on its way to the kernel.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    bytes: Vec<u8>,
+}
+
+impl Message {
+    /// A message of `kind` whose fixed part is `fixed`. Sockets fill in length and number.
+    pub(crate) fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend(0_u32.to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend((flags | REQUEST).to_ne_bytes());
+        bytes.extend([0; 8]);
+        bytes.extend(fixed);
+        Self { bytes }
+    }
+
+    pub(crate) fn attr(mut self, kind: u16, value: &[u8]) -> Self {
+        let start = self.begin(kind);
+        self.bytes.extend(value);
+        self.end(start);
+        self
+    }
+
+    pub(crate) fn u8(self, kind: u16, value: u8) -> Self {
+        self.attr(kind, &[value])
+    }
+
+    /// A number in the byte order of this host.
+    pub(crate) fn u32(self, kind: u16, value: u32) -> Self {
+        self.attr(kind, &value.to_ne_bytes())
+    }
+
+    /// A number in the byte order of the network.
+    pub(crate) fn be32(self, kind: u16, value: u32) -> Self {
+        self.attr(kind, &value.to_be_bytes())
+    }
+
+    /// Text with the zero at its end that the kernel expects.
+    pub(crate) fn text(mut self, kind: u16, value: &str) -> Self {
+        let start = self.begin(kind);
+        self.bytes.extend(value.as_bytes());
+        self.bytes.push(0);
+        self.end(start);
+        self
+    }
+
+    pub(crate) fn nest(mut self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
+        let start = self.begin(kind | NESTED);
+        let mut filled = fill(self);
+        filled.end(start);
+        filled
+    }
+
+    /// Bytes inside an attribute that are no attribute, as the peer of a veth pair begins with.
+    pub(crate) fn fixed(mut self, bytes: &[u8]) -> Self {
+        self.bytes.extend(bytes);
+        self
+    }
+
+    fn begin(&mut self, kind: u16) -> usize {
+        let start = self.bytes.len();
+        self.bytes.extend([0, 0]);
+        self.bytes.extend(kind.to_ne_bytes());
+        start
+    }
+
+    fn end(&mut self, start: usize) {
+        let length = u16::try_from(self.bytes.len() - start).unwrap_or(u16::MAX);
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+        while !self.bytes.len().is_multiple_of(4) {
+            self.bytes.push(0);
+        }
+    }
+
+    /// The bytes to send as number `sequence`.
+    pub(crate) fn sealed(mut self, sequence: u32) -> Vec<u8> {
+        let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+        self.bytes
+    }
+
+    /// Whether the kernel is asked to acknowledge it.
+    pub(crate) fn wants_ack(&self) -> bool {
+        u16::from_ne_bytes([self.bytes[6], self.bytes[7]]) & ACK != 0
+    }
+}
+
+/// One message from the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) sequence: u32,
+    /// What follows the header: the fixed part and the attributes.
+    pub(crate) body: Vec<u8>,
+}
+
+/// Cuts what one read of a socket returned into messages; a torn tail is left out.
+pub(crate) fn answers(mut bytes: &[u8]) -> Vec<Answer> {
+    let mut all = Vec::new();
+    while bytes.len() >= HEADER {
+        let length = number(bytes, 0) as usize;
+        if length < HEADER || length > bytes.len() {
+            break;
+        }
+        all.push(Answer {
+            kind: u16::from_ne_bytes([bytes[4], bytes[5]]),
+            flags: u16::from_ne_bytes([bytes[6], bytes[7]]),
+            sequence: number(bytes, 8),
+            body: bytes[HEADER..length].to_vec(),
+        });
+        bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
+    }
+    all
+}
+
+/// The attributes in `bytes`, each with its kind; a torn tail is left out.
+pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes([*bytes.first()?, *bytes.get(1)?]));
+        let kind = u16::from_ne_bytes([*bytes.get(2)?, *bytes.get(3)?]) & 0x3fff;
+        let value = bytes.get(4..length)?;
+        bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
+        Some((kind, value))
+    })
+}
+
+/// The first attribute of `kind`, empty if there is none.
+pub(crate) fn find(bytes: &[u8], kind: u16) -> &[u8] {
+    attributes(bytes).find(|(found, _)| *found == kind).map_or(&[], |(_, value)| value)
+}
+
+/// Text up to its zero, empty if it is not text.
+pub(crate) fn text(value: &[u8]) -> &str {
+    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
+    std::str::from_utf8(&value[..end]).unwrap_or_default()
+}
+
+/// The number at `offset` in this host's byte order, 0 if it is cut off.
+pub(crate) fn number(bytes: &[u8], offset: usize) -> u32 {
+    let four = bytes.get(offset..offset + 4).and_then(|four| four.try_into().ok());
+    four.map_or(0, u32::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let bytes = Message::new(7, ACK, &[1, 2, 3, 4])
+            .text(1, "swarm0")
+            .nest(2, |inner| inner.u8(3, 9).be32(4, 5))
+            .sealed(11);
+
+        let all = answers(&bytes);
+
+        assert_eq!((all.len(), all[0].kind, all[0].sequence), (1, 7, 11));
+        let body = &all[0].body[4..];
+        assert_eq!(text(find(body, 1)), "swarm0");
+        assert_eq!(find(find(body, 2), 3), [9]);
+        assert_eq!(find(find(body, 2), 4), 5_u32.to_be_bytes());
+    }
+
+    proptest! {
+        /// Whatever comes, reading ends and stays inside the bytes.
+        #[test]
+        fn any_bytes_can_be_read(bytes: Vec<u8>) {
+            let within = |value: &[u8]| value.len() <= bytes.len();
+            prop_assert!(answers(&bytes).iter().all(|answer| within(&answer.body)));
+            prop_assert!(attributes(&bytes).all(|(_, value)| within(value)));
+        }
+    }
+}

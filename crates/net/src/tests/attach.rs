@@ -1,0 +1,153 @@
+use std::net::IpAddr;
+use std::path::Path;
+
+use swarm_types::spec::service::Protocol;
+
+use super::world::{gateway, host, port, within};
+use crate::netlink::{self, Socket, nft, route};
+use crate::{Mode, Net, NetError, Wish, names, sysctl, table};
+
+/// Everything of ours that the kernel shows in this namespace.
+fn left(netns: &Path) -> (Vec<String>, Vec<nft::Element>, Vec<String>) {
+    let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
+    let links = route::links(&mut socket).unwrap();
+    let ours = links.into_iter().map(|link| link.name).filter(|name| names::is_link(name));
+    let mut nft = Socket::open(netlink::Protocol::Netfilter).unwrap();
+    let elements = nft::elements(&mut nft, names::TABLE, table::PORTS).unwrap();
+    (ours.collect(), elements.unwrap_or_default(), crate::netns::list(netns).unwrap())
+}
+
+#[test]
+fn a_task_gets_an_address_a_route_and_quiet_links() {
+    host(|world| async move {
+        let net = world.net().await;
+
+        let attached = net.attach("task", &gateway(&[])).await.unwrap();
+
+        assert_eq!(attached.netns, world.netns("task"));
+        assert_eq!(attached.address, Some(IpAddr::from([172, 29, 0, 2])));
+        assert_eq!(attached.gateway, Some(IpAddr::from([172, 29, 0, 1])));
+        let (links, settings) = within(Some(&attached.netns), || {
+            let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
+            let names = ["all", "eth0"].map(|link| format!("net/ipv4/conf/{link}/rp_filter"));
+            let read = names.map(|name| sysctl::read(&name).unwrap());
+            (
+                route::links(&mut socket).unwrap(),
+                (read, sysctl::read("net/ipv6/conf/eth0/disable_ipv6")),
+            )
+        });
+        assert!(links.iter().all(|link| link.up), "{links:?}");
+        let eth0 = links.iter().find(|link| link.name == "eth0").unwrap();
+        assert_eq!(eth0.mac, Some([2, 66, 172, 29, 0, 2]));
+        assert_eq!(settings.0, ["0", "0"]);
+        assert_ne!(settings.1.as_deref(), Some("0"));
+        let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
+        let end = route::link(&mut socket, &names::link("task")).unwrap().unwrap();
+        assert!(end.isolated && end.up && end.master > 0, "{end:?}");
+        assert_eq!(end.alias, "task");
+    });
+}
+
+#[test]
+fn a_second_attach_changes_nothing_and_a_daemon_that_comes_back_adopts() {
+    host(|world| async move {
+        let wish = gateway(&[port(Protocol::Tcp, 80, 0), port(Protocol::Udp, 53, 5353)]);
+        let net = world.net().await;
+        let first = net.attach("task", &wish).await.unwrap();
+        let again = net.attach("task", &wish).await.unwrap();
+        drop(net);
+
+        let adopted = world.net().await;
+
+        assert_eq!(again, first);
+        assert_eq!(adopted.attach("task", &wish).await.unwrap(), first);
+        assert_eq!(adopted.attached().await.unwrap(), ["task"]);
+        assert!(first.ports.iter().all(|port| port.published != 0));
+    });
+}
+
+#[test]
+fn a_task_without_network_has_loopback_only() {
+    host(|world| async move {
+        let net = world.net().await;
+        let wish = Wish { mode: Mode::None, ports: Vec::new() };
+
+        let attached = net.attach("task", &wish).await.unwrap();
+
+        assert_eq!((attached.address, attached.gateway), (None, None));
+        let links = within(Some(&attached.netns), || {
+            route::links(&mut Socket::open(netlink::Protocol::Route).unwrap()).unwrap()
+        });
+        assert!(matches!(links.as_slice(), [lo] if lo.name == "lo" && lo.up), "{links:?}");
+    });
+}
+
+#[test]
+fn a_hundred_at_once_come_and_go_without_a_trace() {
+    host(|world| async move {
+        let net = world.net().await;
+        let wish = gateway(&[port(Protocol::Tcp, 80, 0)]);
+        let ids: Vec<String> = (0..100).map(|n| format!("task{n}")).collect();
+        let before = std::time::Instant::now();
+
+        let mut work = tokio::task::JoinSet::new();
+        for id in ids.clone() {
+            let (net, wish) = (net.clone(), wish.clone());
+            work.spawn(async move { net.attach(&id, &wish).await.unwrap().address });
+        }
+        let addresses: std::collections::BTreeSet<_> = work.join_all().await.into_iter().collect();
+        let made = before.elapsed();
+        let mut work = tokio::task::JoinSet::new();
+        for id in ids {
+            let net = net.clone();
+            work.spawn(async move { net.detach(&id).await.unwrap() });
+        }
+        work.join_all().await;
+
+        println!("attach {made:?}, detach {:?}, of 100", before.elapsed() - made);
+        assert_eq!(addresses.len(), 100);
+        let netns = world.options().run_dir.join("netns");
+        assert_eq!(left(&netns), (vec![], vec![], vec![]));
+        assert_eq!(net.attached().await.unwrap(), [""; 0]);
+        net.detach("task1").await.unwrap();
+    });
+}
+
+#[test]
+fn a_port_that_a_process_listens_on_is_refused() {
+    host(|world| async move {
+        let net = world.net().await;
+        let _listener = within(None, || std::net::TcpListener::bind("127.0.0.1:8080").unwrap());
+
+        let refused = net.attach("task", &gateway(&[port(Protocol::Tcp, 80, 8080)])).await;
+
+        assert!(matches!(refused, Err(NetError::PortTaken { port: 8080, .. })), "{refused:?}");
+        assert_eq!(net.attached().await.unwrap(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_purge_takes_all_of_ours_and_nothing_else() {
+    host(|world| async move {
+        let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
+        socket.send(vec![route::create_bridge("switch0", [2, 66, 1, 1, 1, 1])]).unwrap();
+        let mut nft = Socket::open(netlink::Protocol::Netfilter).unwrap();
+        nft::batch(&mut nft, vec![nft::add_table("other")]).unwrap();
+        let net = world.net().await;
+        net.attach("task", &gateway(&[port(Protocol::Tcp, 80, 0)])).await.unwrap();
+        drop(net);
+
+        Net::purge(world.options()).await.unwrap();
+        Net::purge(world.options()).await.unwrap();
+
+        let links = route::links(&mut socket).unwrap();
+        let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
+        assert!(names.contains(&"switch0"), "{names:?}");
+        assert!(!names.contains(&"swarm0"), "{names:?}");
+        let netns = world.options().run_dir.join("netns");
+        assert_eq!(left(&netns), (vec![], vec![], vec![]));
+        assert!(!netns.exists() && !world.options().state_dir.join("net").exists());
+        nft::batch(&mut nft, vec![nft::delete_table("other")]).unwrap();
+        assert_eq!(sysctl::read("net/ipv4/ip_forward").as_deref(), Some("0"));
+    });
+}

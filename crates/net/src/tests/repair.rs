@@ -1,0 +1,118 @@
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use swarm_types::spec::service::Protocol::Tcp;
+
+use super::world::{HOST, ask, eventually, gateway, host, port, question, serve, within};
+use crate::netlink::message::{ACK, Message};
+use crate::netlink::nft::expr::{Expr, Rule};
+use crate::netlink::nft::{self, Family};
+use crate::netlink::{self, Socket, route};
+use crate::table;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What `nft flush ruleset` says.
+fn flush_ruleset() {
+    const DELTABLE: u16 = 10 << 8 | 2;
+    let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+    nft::batch(&mut socket, vec![Message::new(DELTABLE, ACK, &[0; 4])]).unwrap();
+}
+
+#[test]
+fn a_flushed_ruleset_is_back_within_a_second_and_connections_live() {
+    host(|world| async move {
+        let net = world.net().await;
+        let outside = world.outside();
+        let web = net.attach("web", &gateway(&[port(Tcp, 80, 8080)])).await.unwrap();
+        serve(Some(&web.netns), Tcp, 80);
+        let published = SocketAddr::from((HOST, 8080));
+        let mut open = within(Some(&outside), || TcpStream::connect(published).unwrap());
+        question(&mut open).unwrap();
+
+        flush_ruleset();
+
+        let took = eventually(|| ask(Some(&outside), Tcp, published), Result::is_ok, SECOND).await;
+        println!("repaired after {took:?}");
+        question(&mut open).unwrap();
+    });
+}
+
+#[test]
+fn a_removed_bridge_is_back_with_its_ports() {
+    host(|world| async move {
+        let net = world.net().await;
+        let outside = world.outside();
+        let web = net.attach("web", &gateway(&[port(Tcp, 80, 8080)])).await.unwrap();
+        serve(Some(&web.netns), Tcp, 80);
+        let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
+
+        socket.send(vec![route::delete_link("swarm0")]).unwrap();
+
+        let published = SocketAddr::from((HOST, 8080));
+        eventually(|| ask(Some(&outside), Tcp, published), Result::is_ok, 3 * SECOND).await;
+        let end = route::link(&mut socket, &crate::names::link("web")).unwrap().unwrap();
+        assert!(end.isolated, "{end:?}");
+    });
+}
+
+/// The chain of `iptables -P FORWARD DROP`.
+fn forward_drop() {
+    const NEWTABLE: u16 = 10 << 8;
+    const NEWCHAIN: u16 = NEWTABLE | 3;
+    const CREATE: u16 = crate::netlink::message::CREATE;
+    let table = Message::new(NEWTABLE, ACK | CREATE, &[2, 0, 0, 0]).text(1, "filter");
+    let chain = Message::new(NEWCHAIN, ACK | CREATE, &[2, 0, 0, 0])
+        .text(1, "filter")
+        .text(3, "FORWARD")
+        .nest(4, |hook| hook.be32(1, 2).be32(2, 0))
+        .be32(5, 0)
+        .text(7, "filter");
+    let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+    nft::batch(&mut socket, vec![table, chain]).unwrap();
+}
+
+#[test]
+fn a_forward_chain_that_drops_lets_ours_through_and_keeps_its_rules() {
+    host(|world| async move {
+        let net = world.net().await;
+        let outside = world.outside();
+        let web = net.attach("web", &gateway(&[port(Tcp, 80, 8080)])).await.unwrap();
+        serve(Some(&web.netns), Tcp, 80);
+        let published = SocketAddr::from((HOST, 8080));
+
+        forward_drop();
+
+        eventually(|| ask(Some(&outside), Tcp, published), Result::is_ok, SECOND).await;
+        let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+        let theirs = Rule(vec![Expr::Count]);
+        let add = nft::insert_rule(Family::Ip, "filter", "FORWARD", &theirs);
+        nft::batch(&mut socket, vec![add]).unwrap();
+        drop(net);
+        crate::Net::purge(world.options()).await.unwrap();
+        let rules = nft::rules(&mut socket, Family::Ip, "filter", "FORWARD").unwrap();
+        assert_eq!(rules.len(), 0, "all carry our comment in this test: {rules:?}");
+    });
+}
+
+#[test]
+fn what_is_right_is_not_written_again() {
+    host(|world| async move {
+        let net = world.net().await;
+        net.attach("web", &gateway(&[port(Tcp, 80, 8080)])).await.unwrap();
+        let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+        let handles = |socket: &mut Socket| {
+            let rules = |chain: &nft::Chain| {
+                nft::rules(socket, Family::Inet, crate::names::TABLE, chain.name).unwrap()
+            };
+            table::CHAINS.iter().flat_map(rules).map(|rule| rule.handle).collect::<Vec<_>>()
+        };
+        let before = handles(&mut socket);
+
+        drop(net);
+        drop(world.net().await);
+
+        assert_eq!(handles(&mut socket), before);
+        assert_eq!(before.len(), 7);
+    });
+}

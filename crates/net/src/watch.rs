@@ -1,0 +1,108 @@
+//! Puts back what others take away of the shared network.
+//!
+//! The kernel tells of every change of a table and of a link; a change that is not ours starts a
+//! comparison at once. Every half minute one starts anyway, for what went unheard.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnetwork::Ipv4Network;
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::warn;
+
+use crate::error::NetError;
+use crate::net::Shared;
+use crate::netlink::message::Answer;
+use crate::netlink::{Group, Protocol, Socket, nft, route};
+use crate::netns::{THREAD, on_thread};
+
+const FULL: Duration = Duration::from_secs(30);
+/// Rest after a repair, so that a host that is busy with its own tables does not keep us busy.
+const REST: Duration = Duration::from_millis(100);
+
+/// The task that watches; it ends with this value.
+#[derive(Debug)]
+pub(crate) struct Watch(JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Watch {
+    /// Starts to listen before it returns: no change after that is missed.
+    pub(crate) fn start(shared: Arc<Shared>) -> Result<Self, NetError> {
+        let listen = |protocol, group| {
+            Socket::listen(protocol, group)
+                // SAFETY: the socket owns its descriptor and never replaces or closes it.
+                .and_then(|socket| Ok(unsafe { AsyncFd::register(socket) }?))
+                .map_err(|source| NetError::kernel("listen to netlink", source))
+        };
+        let tables = listen(Protocol::Netfilter, Group::Tables)?;
+        let links = listen(Protocol::Route, Group::Links)?;
+        Ok(Self(tokio::spawn(watch(shared, tables, links))))
+    }
+}
+
+async fn watch(shared: Arc<Shared>, tables: AsyncFd<Socket>, links: AsyncFd<Socket>) {
+    let mut full = interval(FULL);
+    full.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reported = None;
+    loop {
+        let due = tokio::select! {
+            heard = heard(&tables, |answer| nft::foreign_change(answer, THREAD)) => heard,
+            heard = heard(&links, |answer| breaks(answer, shared.host.bridge())) => heard,
+            _ = full.tick() => {
+                report_clash(&shared, &mut reported).await;
+                true
+            }
+        };
+        if !due {
+            continue;
+        }
+        if let Err(error) = shared.repair().await {
+            warn!(error = &error as &dyn std::error::Error, "the gateway network is not repaired");
+        }
+        sleep(REST).await;
+    }
+}
+
+/// Waits for notifications and says whether one `matters`. Lost ones do.
+async fn heard(socket: &AsyncFd<Socket>, matters: impl Fn(&Answer) -> bool) -> bool {
+    let Ok(mut ready) = socket.readable().await else { return true };
+    let mut due = false;
+    loop {
+        match ready.get_inner().receive() {
+            Ok(answers) => due |= answers.iter().any(&matters),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ready.clear_ready();
+                return due;
+            }
+            Err(_) => due = true,
+        }
+    }
+}
+
+/// Whether a link's news is that the bridge is gone or down.
+fn breaks(answer: &Answer, bridge: &str) -> bool {
+    let link = route::parse_link(&answer.body);
+    let whole = answer.body.first() == Some(&0);
+    let lost = answer.kind == route::DELLINK || answer.kind == route::NEWLINK && !link.up;
+    whole && lost && link.name == bridge
+}
+
+async fn report_clash(shared: &Arc<Shared>, reported: &mut Option<Ipv4Network>) {
+    let host = Arc::clone(shared);
+    let Ok(found) = on_thread(move || host.host.clash()).await else { return };
+    if found.is_some() && found != *reported {
+        warn!(
+            subnet = %shared.host.subnet(), route = ?found,
+            "a route of this host leads into the gateway bridge's subnet"
+        );
+    }
+    *reported = found;
+}
