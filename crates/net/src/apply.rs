@@ -6,15 +6,21 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
 
 use crate::diff::{Change, Op};
 use crate::error::NetError;
 use crate::names::{INSIDE, TABLE, link as link_of};
 use crate::netlink::nft::{self, Family};
 use crate::netlink::route::{self, Pair};
-use crate::netlink::{Message, conntrack};
+use crate::netlink::{Message, Socket, conntrack};
 use crate::observe::{Inside, Kernel};
 use crate::{netns, sysctl, table};
+
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_micros(500);
 
 /// Whose steps they are.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +52,7 @@ fn step(kernel: &mut Kernel, scope: Scope<'_>, op: &Op) -> io::Result<()> {
         Op::RemoveNetns => netns::remove(scope.netns),
         Op::Set(name, value) => sysctl::write(name, value),
         Op::Tables(changes) => nft::batch(&mut kernel.nft, changes.iter().map(message).collect()),
+        Op::AwaitPort(link) => await_port(&mut kernel.route, link),
         Op::Forget(address) => conntrack::forget(&mut kernel.nft, *address),
         Op::LoopbackUp
         | Op::AddAddress(_)
@@ -95,6 +102,20 @@ fn within(inside: &mut Inside, op: &Op) -> io::Result<()> {
         _ => route::set_up(link),
     };
     inside.route.send(vec![message])
+}
+
+/// The kernel tells the bridge of a link's carrier from a work queue, mostly within a millisecond.
+/// A port that takes longer than [`PATIENCE`] costs its task a repeated packet, not its life.
+fn await_port(socket: &mut Socket, name: &str) -> io::Result<()> {
+    let start = Instant::now();
+    while !route::link(socket, name)?.is_some_and(|link| link.forwarding) {
+        if start.elapsed() > PATIENCE {
+            warn!(link = name, "the bridge does not pass frames of this port yet");
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
 }
 
 fn inside(kernel: &mut Kernel) -> io::Result<&mut Inside> {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use ipnetwork::Ipv4Network;
+use swarm_types::spec::service::Protocol;
 
 use crate::lease::Lease;
 use crate::names::{self, link as link_of};
@@ -37,6 +38,8 @@ pub(crate) enum Op {
     DeleteAddress(Ipv4Network),
     LinkUp,
     DefaultRoute(Ipv4Addr),
+    /// Until the bridge passes frames of this port, so that no first packet is lost.
+    AwaitPort(String),
     /// Connections that this address answers.
     Forget(Ipv4Addr),
     RemoveNetns,
@@ -297,6 +300,9 @@ fn pair(wish: &TaskWish<'_>, address: Ipv4Addr, seen: &Task) -> Vec<Op> {
     if seen.gateway != Some(wish.gateway.ip()) {
         ops.push(Op::DefaultRoute(wish.gateway.ip()));
     }
+    if !end.forwarding {
+        ops.push(Op::AwaitPort(end.name.clone()));
+    }
     ops
 }
 
@@ -309,13 +315,19 @@ pub(crate) fn gone(id: &str, lease: Option<&Lease>, seen: &Task) -> Vec<Op> {
     let changes: Vec<Change> = own.map(|(key, _)| Change::DeleteElement(key.clone())).collect();
     if !changes.is_empty() {
         ops.push(Op::Tables(changes));
-        ops.extend(lease.and_then(|lease| lease.address).map(Op::Forget));
+        ops.extend(lease.filter(|lease| sticks(lease)).and_then(|it| it.address).map(Op::Forget));
     }
     if seen.port.is_some() {
         ops.push(Op::DeleteLink(link_of(id)));
     }
     ops.push(Op::RemoveNetns);
     ops
+}
+
+/// Whether clients could go on sending to an address that is gone. TCP's fail by themselves, and
+/// finding what the kernel remembers of an address costs milliseconds.
+fn sticks(lease: &Lease) -> bool {
+    lease.ports.iter().any(|port| port.protocol != Protocol::Tcp)
 }
 
 /// What to take away of what all tasks share.

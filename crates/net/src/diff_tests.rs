@@ -11,7 +11,8 @@ fn gateway() -> Ipv4Network {
 fn whole() -> Task {
     let address = Ipv4Addr::new(172, 29, 0, 2);
     let link = Link { index: 2, up: true, mac: Some(names::mac(address)), ..Link::default() };
-    let port = Link { name: link_of("a"), master: 7, isolated: true, ..link.clone() };
+    let port =
+        Link { name: link_of("a"), master: 7, isolated: true, forwarding: true, ..link.clone() };
     Task {
         netns: true,
         loopback_up: true,
@@ -62,11 +63,7 @@ fn settings_of_a_running_task_are_its_own() {
 
 #[test]
 fn a_port_taken_over_by_another_task_is_not_removed() {
-    let port = crate::HostPort {
-        protocol: swarm_types::spec::service::Protocol::Tcp,
-        target: 80,
-        published: 8080,
-    };
+    let port = crate::HostPort { protocol: Protocol::Tcp, target: 80, published: 8080 };
     let own = Lease { ports: vec![port], ..lease() };
     let other = Lease { address: Some(Ipv4Addr::new(172, 29, 0, 3)), ports: vec![port] };
     let seen = Task { elements: table::elements(&other).into_iter().collect(), ..Task::default() };

@@ -32,6 +32,7 @@ const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
+const BRPORT_STATE: u16 = 1;
 const BRPORT_ISOLATED: u16 = 33;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -60,6 +61,8 @@ pub(crate) struct Link {
     pub(crate) master: u32,
     /// Whether it is a port that reaches no other isolated one.
     pub(crate) isolated: bool,
+    /// Whether it is a port that passes frames; it does a moment after both ends are up.
+    pub(crate) forwarding: bool,
     pub(crate) mac: Option<Mac>,
 }
 
@@ -216,6 +219,7 @@ pub(crate) fn parse_link(body: &[u8]) -> Link {
                 text(find(value, INFO_KIND)).clone_into(&mut link.kind);
                 let port = find(value, INFO_SLAVE_DATA);
                 link.isolated = find(port, BRPORT_ISOLATED).first() == Some(&1);
+                link.forwarding = find(port, BRPORT_STATE).first() == Some(&3);
             }
             _ => {}
         }
