@@ -141,7 +141,7 @@ impl Sim {
         let node = self.dice.pick(&nodes).unwrap();
         match self.dice.roll(24) {
             0 if services.len() < 5 => {
-                let (kind, replicas) = (self.dice.roll(6), self.dice.roll(6));
+                let (kind, replicas) = (self.dice.roll(9), self.dice.roll(6));
                 let create = self.cluster.service(kind, replicas);
                 self.change(create);
             }
@@ -149,7 +149,16 @@ impl Sim {
                 let replicas = self.dice.roll(8);
                 if let Some(service) = self.dice.pick(&services) {
                     let mut spec = view.service(&service).unwrap().spec.clone();
-                    spec.mode = ServiceMode::Replicated { replicas };
+                    if spec.mode != ServiceMode::Global {
+                        spec.mode = ServiceMode::Replicated { replicas };
+                    }
+                    self.change(Change::UpdateService(service, Box::new(spec)));
+                }
+            }
+            19 | 20 => {
+                if let Some(service) = self.dice.pick(&services) {
+                    let mut spec = view.service(&service).unwrap().spec.clone();
+                    spec.task.force_update += 1;
                     self.change(Change::UpdateService(service, Box::new(spec)));
                 }
             }
@@ -224,13 +233,18 @@ fn check_growth(batch: &Batch) {
     }
 }
 
-/// One task is wanted per slot; no port and no byte of a node is given twice.
+/// One task is wanted per place, and beside it at most one that a start-first update exchanges;
+/// no port and no byte of a node is given twice.
 fn check_places(cluster: &Cluster) {
     let view = cluster.view();
-    let mut wanted: BTreeMap<(ServiceId, u64), &Arc<Task>> = BTreeMap::new();
+    let mut wanted: BTreeMap<_, Vec<&Arc<Task>>> = BTreeMap::new();
     for task in view.tasks().filter(|task| task.wanted()) {
-        let other = wanted.insert((task.service().unwrap(), task.slot), task);
-        assert!(other.is_none(), "{task:?} is wanted beside {other:?}");
+        let node = task.node.filter(|_| task.template.global);
+        wanted.entry((task.service().unwrap(), task.slot, node)).or_default().push(task);
+    }
+    for ((service, ..), tasks) in wanted {
+        let most = 1 + usize::from(cluster.starts_first(service));
+        assert!(tasks.len() <= most, "these are wanted in one place: {tasks:?}");
     }
     for node in view.nodes() {
         let tasks = || view.tasks_on_node(&node.id).filter(|task| task.may_run());
@@ -247,12 +261,15 @@ fn check_places(cluster: &Cluster) {
 fn check_end(cluster: &Cluster) {
     let view = cluster.view();
     for service in view.services() {
-        let ServiceMode::Replicated { replicas } = service.spec.mode else { unreachable!() };
-        let mut slots: BTreeMap<u64, &Arc<Task>> = BTreeMap::new();
+        let places = match service.spec.mode {
+            ServiceMode::Replicated { replicas } => usize::try_from(replicas).unwrap(),
+            _ => view.nodes().count(),
+        };
+        let mut slots: BTreeMap<_, &Arc<Task>> = BTreeMap::new();
         for task in view.tasks_of_service(&service.id) {
-            slots.insert(task.slot, task);
+            slots.insert((task.slot, task.node.filter(|_| task.template.global)), task);
         }
-        assert_eq!(slots.len() as u64, replicas, "{slots:?}");
+        assert_eq!(slots.len(), places, "{slots:?}");
         for newest in slots.into_values() {
             let runs = newest.wanted() && newest.status.state == TaskState::Running;
             let waits = newest.wanted() && newest.status.err.starts_with("no suitable node (");

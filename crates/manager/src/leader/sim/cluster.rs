@@ -7,7 +7,8 @@ use swarm_state::{Applied, Snapshot, State};
 use swarm_types::object::node::{NodeDescription, NodeState, NodeStatus};
 use swarm_types::spec::node::{Availability, NodeSpec};
 use swarm_types::spec::service::{
-    EndpointMode, EndpointSpec, PortConfig, Protocol, PublishMode, ServiceMode, ServiceSpec,
+    EndpointMode, EndpointSpec, FailureAction, PortConfig, Protocol, PublishMode, ServiceMode,
+    ServiceSpec, UpdateConfig, UpdateOrder,
 };
 use swarm_types::spec::task::{RestartCondition, TaskRuntime};
 use swarm_types::{
@@ -106,6 +107,16 @@ impl Cluster {
             3 => spec.task.placement.max_replicas = 1,
             4 => spec.task.resources.reservations.memory_bytes = 1 << 30,
             5 => spec.endpoint = host_port(),
+            6 => spec.mode = ServiceMode::Global,
+            7 => {
+                let (order, config) = (UpdateOrder::StartFirst, UpdateConfig::default());
+                spec.update = Some(UpdateConfig { order, parallelism: 2, ..config });
+            }
+            8 => {
+                let (failure_action, config) = (FailureAction::Rollback, UpdateConfig::default());
+                let delay = Duration::from_secs(3);
+                spec.update = Some(UpdateConfig { failure_action, delay, ..config });
+            }
             _ => {}
         }
         Change::CreateService(Box::new(Service {
@@ -136,6 +147,15 @@ impl Cluster {
         view.tasks().filter(lags).filter_map(|task| self.report(task.id, goal(task))).collect()
     }
 
+    /// True when tasks of the service may run beside those they take over from.
+    pub(super) fn starts_first(&self, service: ServiceId) -> bool {
+        let view = self.view();
+        view.service(&service).is_none_or(|service| {
+            let update = service.spec.update.as_ref();
+            update.is_some_and(|config| config.order == UpdateOrder::StartFirst)
+        })
+    }
+
     /// No task was let start while one before it in the slot may run on a node that is not down,
     /// unless that one was waited for long enough.
     pub(super) fn check_starts(&self, before: &Snapshot) {
@@ -146,7 +166,13 @@ impl Cluster {
         for task in view.tasks().filter(|it| started(&view, it) && !started(before, it)) {
             let service = task.service().unwrap();
             let earlier = view.tasks_in_slot(&service, task.slot);
-            for other in earlier.take_while(|it| it.id != task.id).filter(|it| it.may_run()) {
+            let earlier = earlier.take_while(|it| it.id != task.id);
+            let same_place = |it: &&Arc<Task>| !task.template.global || it.node == task.node;
+            for other in earlier.filter(same_place).filter(|it| it.may_run()) {
+                if other.wanted() {
+                    assert!(self.starts_first(service), "{task:?} runs beside {other:?}");
+                    continue;
+                }
                 let node = other.node.and_then(|node| view.node(&node));
                 let lost = node.is_none_or(|node| node.status.state == NodeState::Down);
                 let waited = self.now.since(task.meta.created_at) >= PATIENCE;
