@@ -21,7 +21,7 @@ use crate::orchestrate::kept_by_update;
 const ORPHAN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Reaps the tasks of one service, oldest first within each slot, and takes those that go out
-/// of `tasks`: the later stages do not see them.
+/// of `tasks`: the later stages do not see them, except for the newest of each slot.
 pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
     for task in tasks.iter() {
         let wake = orphan(draft, task);
@@ -34,6 +34,8 @@ pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
     for slot in places(tasks).values() {
         let kept = service.as_ref().map(|it| kept_by_update(it, slot)).unwrap_or_default();
         dropped.extend(reap_slot(draft, slot, kept));
+        // What comes after the newest names it, and cannot before it is gone.
+        slot.last().map(|newest| dropped.remove(&newest.id));
     }
     tasks.retain(|task| !dropped.contains(&task.id));
 }
@@ -62,7 +64,8 @@ fn orphan(draft: &mut Draft<'_>, task: &Task) -> Option<Timestamp> {
         state: TaskState::Orphaned,
         message: "the node was down for 24 hours".to_owned(),
     };
-    draft.decide_on(task, Reason::Orphaned, Vec::new(), vec![end]);
+    let still_down = draft.unchanged(node.id);
+    draft.decide_on(task, Reason::Orphaned, vec![still_down], vec![end]);
     None
 }
 

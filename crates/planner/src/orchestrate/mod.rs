@@ -77,6 +77,9 @@ fn serve(draft: &mut Draft<'_>, wish: &Wish<'_>, stay: &[Place<'_>], fill: &[Pla
         tend::place(draft, wish, place, turn);
     }
     for place in fill {
+        if place.newest().is_some_and(|newest| draft.touched(newest.id)) {
+            continue;
+        }
         let birth = Birth { wish, place, beside: None };
         birth.plan(draft, Reason::SlotEmpty, Default::default(), Default::default());
     }
