@@ -4,14 +4,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use swarm_types::spec::service::ServiceSpec;
 use swarm_types::{
     Cluster, Config, ConfigId, Extension, Network, NetworkId, Node, NodeId, Object, ObjectId,
     Record, RememberedRequest, RequestId, Resource, ResourceId, Secret, SecretId, Service,
     ServiceId, SnapshotHeader, Task, TaskId, TaskState, Template, Timestamp, Volume, VolumeId,
 };
 
+use crate::apply::exists;
 use crate::hash::Sum;
 use crate::index::{Claim, NameOf, Tables};
+use crate::kind::service_references;
 use crate::request::Requests;
 
 /// A consistent view of the whole state after one entry.
@@ -121,6 +124,12 @@ impl Snapshot {
             ObjectId::Network(id) => self.network(id),
             _ => None,
         }
+    }
+
+    /// True when every object the spec refers to is there: a service can be given it.
+    #[must_use]
+    pub fn has_references(&self, spec: &ServiceSpec) -> bool {
+        service_references(spec).iter().all(|object| exists(&self.0.tables, object))
     }
 
     /// Tasks of a service, ordered by slot, index of the creating entry, and id. Tasks outlive

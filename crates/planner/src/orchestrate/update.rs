@@ -244,7 +244,10 @@ fn fail(draft: &mut Draft<'_>, wish: &Wish<'_>, config: &UpdateConfig, task: Tas
     if wish.rolls_back() {
         return set(draft, wish, UpdateState::RollbackPaused, format!("rollback paused {why}"));
     }
-    if config.failure_action == FailureAction::Pause || wish.service.previous.is_none() {
+    // Secrets and configs that only the spec before refers to may be gone.
+    let back = wish.service.previous.as_ref();
+    let possible = back.is_some_and(|previous| draft.view.has_references(&previous.spec));
+    if config.failure_action == FailureAction::Pause || !possible {
         return set(draft, wish, UpdateState::Paused, format!("update paused {why}"));
     }
     let status = UpdateStatus {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use swarm_planner::Scope;
 use swarm_types::object::service::{UpdateState, UpdateStatus};
 use swarm_types::spec::service::{FailureAction, UpdateConfig, UpdateOrder};
+use swarm_types::spec::task::ResourceReference;
 use swarm_types::{Change, Task, TaskState};
 
-use crate::update::{SECOND, running};
+use crate::update::{SECOND, image, running};
 
 #[test]
 fn a_failure_pauses_an_update_and_a_paused_one_does_nothing() {
@@ -168,4 +169,20 @@ fn going_back_while_start_first_is_under_way_keeps_the_old_task() {
     world.finish(web);
 
     assert_eq!(world.wanted_in(web, 1).id, old);
+}
+
+#[test]
+fn without_the_secret_the_old_spec_wants_there_is_no_way_back() {
+    let failure_action = FailureAction::Rollback;
+    let (mut world, web) = running(2, UpdateConfig { failure_action, ..UpdateConfig::default() });
+    let secret = world.secret();
+    world.update(web, |spec| spec.task.references = vec![ResourceReference::Secret(secret)]);
+    assert_eq!(world.finish(web), Some(UpdateState::Completed));
+    world.update(web, |spec| {
+        spec.task.references.clear();
+        image(spec, "web:2");
+    });
+    world.change(Change::RemoveSecret(secret));
+
+    assert_eq!(world.finish_failing(web, "web:2", 1), Some(UpdateState::Paused));
 }

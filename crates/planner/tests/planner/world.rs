@@ -10,14 +10,15 @@ use swarm_types::object::node::{NodeDescription, NodeState, NodeStatus};
 use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::container::ContainerSpec;
 use swarm_types::spec::node::{Availability, NodeSpec};
+use swarm_types::spec::secret::SecretSpec;
 use swarm_types::spec::service::{
     EndpointSpec, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
 };
 use swarm_types::spec::task::{Platform, TaskRuntime};
 use swarm_types::{
     Change, Cluster, Entry, Group, IdSource, LEVEL, Meta, Node, NodeId, ObserveTask, OpenSession,
-    Refusal, Sensitive, Service, ServiceId, Task, TaskId, TaskState, TaskStatus, Timestamp,
-    defaults,
+    Refusal, Secret, SecretId, Sensitive, Service, ServiceId, Task, TaskId, TaskState, TaskStatus,
+    Timestamp, defaults,
 };
 
 /// Most rounds a cluster may take to come to rest.
@@ -199,6 +200,16 @@ impl World {
         let id = node.id;
         self.change(Change::CreateNode(Box::new(node)));
         self.up(id);
+        id
+    }
+
+    /// A secret without a value.
+    pub(crate) fn secret(&mut self) -> SecretId {
+        let id = self.ids.draw();
+        let mut spec = SecretSpec::default();
+        spec.annotations.name = format!("key{id}");
+        let secret = Secret { id, meta: Meta::default(), spec, internal: false };
+        self.change(Change::CreateSecret(Box::new(secret)));
         id
     }
 
