@@ -26,6 +26,7 @@ mod exec;
 mod image;
 mod lease;
 mod logs;
+mod mountinfo;
 mod options;
 mod reference;
 mod registry;

@@ -1,6 +1,6 @@
 //! Makes a container: root file system, specification, record.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1::container::Runtime as Shim;
 use containerd_client::services::v1::snapshots::{MountsRequest, PrepareSnapshotRequest};
@@ -99,7 +99,7 @@ impl Runtime {
         let process = &image.config.config;
         let wanted = if config.user.is_empty() { &process.user } else { &config.user };
         let identity = user::resolve(wanted, mounts)?;
-        let cgroup = Path::new(&self.options.cgroup_parent).join(&config.id);
+        let cgroup = self.cgroup(&config.id);
         let spec = spec::build(config, process, &identity, &cgroup)?;
         let kept = Kept {
             name: config.name.clone(),
@@ -122,6 +122,11 @@ impl Runtime {
             extensions: [(KEPT.to_owned(), kept)].into(),
             ..Container::default()
         })
+    }
+
+    /// Absolute within each hierarchy.
+    pub(crate) fn cgroup(&self, id: &str) -> PathBuf {
+        Path::new(&self.options.cgroup_parent).join(id)
     }
 
     pub(super) fn shim_options(&self) -> Option<prost_types::Any> {

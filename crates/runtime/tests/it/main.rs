@@ -10,4 +10,5 @@ mod logs;
 mod mock;
 mod pulls;
 mod registry;
+mod stats;
 mod world;
