@@ -84,12 +84,6 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// This version cannot do it.
-    #[error("{field} is not supported yet")]
-    Unsupported {
-        /// Field of [`crate::ContainerConfig`], or the call.
-        field: &'static str,
-    },
     /// There is no such volume.
     #[error("no volume {name}")]
     VolumeMissing {

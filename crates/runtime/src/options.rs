@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::archive::Limits;
 use crate::error::Tolerate;
@@ -74,6 +74,8 @@ pub struct Runtime {
     /// A permit per container that is being started.
     pub(crate) starts: Arc<Semaphore>,
     pub(crate) images: Shared,
+    /// Held while volumes change, or a container with some is made.
+    pub(crate) volumes: Arc<Mutex<()>>,
     version: Arc<str>,
 }
 
@@ -95,6 +97,7 @@ impl Runtime {
             options: Arc::new(options),
             starts,
             images: Shared::default(),
+            volumes: Arc::default(),
             version: version.into(),
         };
         runtime.end_left_execs().await;

@@ -26,6 +26,8 @@ pub struct Config {
     pub dir: String,
     /// Signal that asks the process to stop; empty means SIGTERM.
     pub stop_signal: String,
+    /// Directories that want a volume.
+    pub volumes: Vec<String>,
 }
 
 /// The kinds of archive.
@@ -215,6 +217,11 @@ fn config_json(config: &Config, diff_ids: &[String]) -> Result<Vec<u8>, Error> {
     }
     if !config.labels.is_empty() {
         process["Labels"] = json!(config.labels);
+    }
+    if !config.volumes.is_empty() {
+        let volumes: BTreeMap<&String, _> =
+            config.volumes.iter().map(|it| (it, json!({}))).collect();
+        process["Volumes"] = json!(volumes);
     }
     Ok(serde_json::to_vec(&json!({
         "architecture": architecture(),

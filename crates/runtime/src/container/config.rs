@@ -58,7 +58,8 @@ pub struct ContainerConfig {
     pub init: bool,
     /// Allocates a terminal.
     pub tty: bool,
-    /// Keeps standard input open: reading it waits for ever, instead of ending at once.
+    /// Keeps standard input open: reading it waits for ever, instead of ending at once. Only with
+    /// [`ContainerConfig::tty`], since containerd connects no other input beside a log writer.
     pub open_stdin: bool,
     /// Mounts the root file system read-only.
     pub read_only: bool,

@@ -8,7 +8,9 @@ use containerd_client::services::v1::{Container, CreateContainerRequest};
 use containerd_client::types::Mount;
 use prost::Message;
 
-use super::{AppArmor, ContainerConfig, KEPT, Kept, NAME, Network, Seccomp, spec, user};
+use super::spec::{self, Host, Parts};
+use super::supply::{self, Plan};
+use super::{ContainerConfig, KEPT, Kept, NAME, user};
 use crate::content::Labels;
 use crate::error::Tolerate;
 use crate::image::Unpacked;
@@ -34,16 +36,24 @@ impl Runtime {
     /// [`Error::ImageMissing`] and [`Error::BadConfig`] as they say.
     pub async fn create(&self, config: &ContainerConfig) -> Result<(), Error> {
         check_id(&config.id)?;
-        refuse(config)?;
         if self.is_made(&config.id).await? {
             return Ok(());
         }
         let image = self.unpacked(&config.image).await?;
-        let mounts = self.prepare(&config.id, &image).await?;
-        let record = match self.record_of(config, &image, &mounts) {
+        let plan = supply::plan(config, &image.config.config, &self.options.volume_dir)?;
+        let rootfs = self.prepare(&config.id, &image).await?;
+        // Held until the record says who uses the volumes.
+        let _held = if plan.has_volumes() { Some(self.volumes.lock().await) } else { None };
+        let supplied = match self.record_of(config, &image, &plan, &rootfs) {
+            Ok(record) => self.supply(&plan, &rootfs).await.map(|()| record),
+            Err(refused) => Err(refused),
+        };
+        let record = match supplied {
             Ok(record) => record,
             Err(refused) => {
+                drop(_held);
                 self.remove_snapshot(&config.id).await?;
+                self.release_volumes(&config.id, None).await?;
                 return Err(refused);
             }
         };
@@ -94,17 +104,27 @@ impl Runtime {
         &self,
         config: &ContainerConfig,
         image: &Unpacked,
-        mounts: &[Mount],
+        plan: &Plan,
+        rootfs: &[Mount],
     ) -> Result<Container, Error> {
         let process = &image.config.config;
         let wanted = if config.user.is_empty() { &process.user } else { &config.user };
-        let identity = user::resolve(wanted, mounts)?;
-        let cgroup = self.cgroup(&config.id);
-        let spec = spec::build(config, process, &identity, &cgroup)?;
+        let identity = user::resolve(wanted, &config.groups, rootfs)?;
+        let spec = spec::build(&Parts {
+            config,
+            image: process,
+            identity: &identity,
+            cgroup: &self.cgroup(&config.id),
+            init: &self.options.init,
+            mounts: &plan.mounts,
+            host: &Host::read(&plan.mounts),
+        })?;
         let kept = Kept {
             name: config.name.clone(),
             labels: config.labels.clone(),
             stop_signal: stop_signal(config, &process.stop_signal)?.number().to_string(),
+            tty: config.tty,
+            volumes: plan.kept(),
         };
         let any = |type_url: &str, value| prost_types::Any { type_url: type_url.into(), value };
         let encoded =
@@ -146,35 +166,6 @@ pub(crate) fn check_id(id: &str) -> Result<(), Error> {
     let why =
         "must be 1 to 76 letters, digits, `_`, `.` or `-`, beginning with one of the first two";
     Err(Error::BadConfig { field: "id", why: why.into() })
-}
-
-/// What is not honoured yet is never left out in silence.
-fn refuse(config: &ContainerConfig) -> Result<(), Error> {
-    let ContainerConfig { resources, .. } = config;
-    let wishes = [
-        ("groups", !config.groups.is_empty()),
-        ("network", config.network != Network::Host),
-        ("resources.swap_bytes", resources.swap_bytes.is_some()),
-        ("resources.swappiness", resources.swappiness.is_some()),
-        ("resources.oom_score_adj", resources.oom_score_adj != 0),
-        ("capability_add", !config.capability_add.is_empty()),
-        ("capability_drop", !config.capability_drop.is_empty()),
-        ("seccomp", config.seccomp != Seccomp::Default),
-        ("apparmor", config.apparmor != AppArmor::Host),
-        ("selinux", config.selinux.is_some()),
-        ("init", config.init),
-        ("tty", config.tty),
-        ("open_stdin", config.open_stdin),
-        ("read_only", config.read_only),
-        ("mounts", !config.mounts.is_empty()),
-        ("files", !config.files.is_empty()),
-        ("sysctls", !config.sysctls.is_empty()),
-        ("ulimits", !config.ulimits.is_empty()),
-    ];
-    match wishes.into_iter().find(|(_, wished)| *wished) {
-        Some((field, _)) => Err(Error::Unsupported { field }),
-        None => Ok(()),
-    }
 }
 
 fn stop_signal(config: &ContainerConfig, image: &str) -> Result<Signal, Error> {

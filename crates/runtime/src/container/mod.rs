@@ -5,7 +5,8 @@
 //! once. That it was started is marked on its record before the process runs, so that a container
 //! whose process was lost (a reboot, a killed shim) is never taken for a fresh one.
 //!
-//! [`spec`] turns a [`ContainerConfig`] into what runc reads, [`user`] finds users in the image.
+//! [`supply`] makes what a container needs of the host, [`spec`] turns a [`ContainerConfig`] into
+//! what runc reads, [`user`] finds users in the image.
 
 mod config;
 mod create;
@@ -13,6 +14,7 @@ mod list;
 mod remove;
 mod run;
 mod spec;
+mod supply;
 pub(crate) mod user;
 
 use std::collections::BTreeMap;
@@ -73,6 +75,18 @@ struct Kept {
     name: String,
     labels: BTreeMap<String, String>,
     stop_signal: String,
+    #[serde(default)]
+    tty: bool,
+    #[serde(default)]
+    volumes: Vec<KeptVolume>,
+}
+
+/// A volume that a container uses, running or not.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct KeptVolume {
+    name: String,
+    /// Empty means all of it.
+    subpath: String,
 }
 
 /// Key of [`Kept`] among a record's extensions.

@@ -4,13 +4,15 @@ use containerd_client::services::v1::DeleteContainerRequest;
 use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
 
 use super::create::check_id;
+use super::list;
 use crate::error::Tolerate;
 use crate::rpc::{QUICK, rpc};
 use crate::{Error, Runtime};
 
 impl Runtime {
     /// Kills the process if it runs and removes everything [`Runtime::create`] and
-    /// [`Runtime::start`] made: process, shim, cgroup, record, root file system, output.
+    /// [`Runtime::start`] made: process, shim, cgroup, record, root file system, output, and the volumes of
+    /// its own.
     ///
     /// Pieces that are gone already are passed over, and so a container that is not there is
     /// fine. The record goes only after the process: what still runs stays listed.
@@ -22,6 +24,13 @@ impl Runtime {
         check_id(id)?;
         self.end(id).await?;
         self.delete_task(id).await?;
+        let kept = match self.container(id).await {
+            Ok(record) => Some(list::kept(&record)),
+            Err(Error::NotFound { .. }) => None,
+            Err(failure) => return Err(failure),
+        };
+        // While the record names them.
+        self.release_volumes(id, kept.as_ref()).await?;
         let request = DeleteContainerRequest { id: id.into() };
         let record = rpc("delete container", QUICK, self.link.containers().delete(request)).await;
         let snapshot = self.remove_snapshot(id).await;

@@ -7,7 +7,7 @@ use containerd_client::services::v1::{
     UpdateContainerRequest, WaitRequest,
 };
 
-use super::{Exit, STARTED, Status, list};
+use super::{Exit, Kept, STARTED, Status, list};
 use crate::error::Tolerate;
 use crate::rpc::{PROCESS, QUICK, rpc};
 use crate::{Error, Runtime, Signal};
@@ -39,11 +39,17 @@ impl Runtime {
         }
         // Never closed. Each of those before is bounded in time, so this wait is.
         let _permit = self.starts.acquire().await;
+        let kept = list::kept(&record);
+        self.show_volumes(id, &kept).await?;
         // One that is there and has no process was cut off with containerd: it goes first.
-        if task.is_none() && !self.create_task(id).await? && self.process(id).await?.is_none() {
+        if task.is_none()
+            && !self.create_task(id, &kept).await?
+            && self.process(id).await?.is_none()
+        {
             self.delete_task(id).await?;
-            self.create_task(id).await?;
+            self.create_task(id, &kept).await?;
         }
+        self.hide_volumes(id, &kept).await?;
         self.mark_started(record).await?;
         let request = StartRequest { container_id: id.into(), exec_id: String::new() };
         let started = rpc("start task", PROCESS, self.link.tasks().start(request)).await;
@@ -148,14 +154,19 @@ impl Runtime {
     }
 
     /// False when there is a task already.
-    async fn create_task(&self, id: &str) -> Result<bool, Error> {
+    async fn create_task(&self, id: &str, kept: &Kept) -> Result<bool, Error> {
         let rootfs = self.mounts(id).await?.ok_or_else(|| Error::NotFound { id: id.into() })?;
-        let output = self.output(id);
+        let output = match self.output(id) {
+            // A terminal is read to somewhere, or its programs would stop writing.
+            nowhere if nowhere.is_empty() && kept.tty => "/dev/null".into(),
+            output => output,
+        };
         let request = CreateTaskRequest {
             container_id: id.into(),
             rootfs,
             stdout: output.clone(),
             stderr: output,
+            terminal: kept.tty,
             options: self.shim_options(),
             ..CreateTaskRequest::default()
         };

@@ -26,35 +26,50 @@ pub(crate) struct Identity {
 }
 
 /// Reads `USER[:GROUP]` as Docker does: without a group, the user's own and all it is listed in.
-pub(crate) fn resolve(wanted: &str, mounts: &[Mount]) -> Result<Identity, Error> {
+/// `more` are groups on top, by name or number.
+pub(crate) fn resolve(wanted: &str, more: &[String], mounts: &[Mount]) -> Result<Identity, Error> {
     let layers = layers(mounts);
     let read = |path| read(&layers, Path::new(path)).map_err(Error::io("read the image's users"));
-    identity(wanted, &read("passwd")?, &read("group")?)
+    let group = read("group")?;
+    let mut identity = identity(wanted, &read("passwd")?, &group)?;
+    for name in more {
+        let gid = gid(name, &group).ok_or_else(|| missing("groups", "group", name))?;
+        if !identity.groups.contains(&gid) {
+            identity.groups.push(gid);
+        }
+    }
+    Ok(identity)
+}
+
+fn gid(name: &str, group: &str) -> Option<u32> {
+    let found = lines(group).find(|line| named(line, name));
+    found.and_then(|line| number(&line, 2)).or_else(|| name.parse().ok())
+}
+
+fn number(line: &[&str], at: usize) -> Option<u32> {
+    line.get(at).and_then(|field| field.parse().ok())
+}
+
+fn missing(field: &'static str, what: &str, name: &str) -> Error {
+    Error::BadConfig { field, why: format!("no {what} {name:?} in the image") }
 }
 
 fn identity(wanted: &str, passwd: &str, group: &str) -> Result<Identity, Error> {
     let (user, wanted_group) = wanted.split_once(':').unwrap_or((wanted, ""));
     let user = if user.is_empty() { "0" } else { user };
     let found = lines(passwd).find(|line| named(line, user));
-    let bad = |what: &str, name: &str| Error::BadConfig {
-        field: "user",
-        why: format!("no {what} {name:?} in the image"),
-    };
-    let field = |line: &[&str], at: usize| line.get(at).and_then(|field| field.parse().ok());
-    let uid = found.as_ref().and_then(|line| field(line, 2)).or_else(|| user.parse().ok());
-    let uid = uid.ok_or_else(|| bad("user", user))?;
+    let uid = found.as_ref().and_then(|line| number(line, 2)).or_else(|| user.parse().ok());
+    let uid = uid.ok_or_else(|| missing("user", "user", user))?;
     if !wanted_group.is_empty() {
-        let found = lines(group).find(|line| named(line, wanted_group));
-        let gid = found.and_then(|line| field(&line, 2)).or_else(|| wanted_group.parse().ok());
-        let gid = gid.ok_or_else(|| bad("group", wanted_group))?;
+        let gid = gid(wanted_group, group).ok_or_else(|| missing("user", "group", wanted_group))?;
         return Ok(Identity { uid, gid, groups: vec![gid] });
     }
-    let gid = found.as_ref().and_then(|line| field(line, 3)).unwrap_or(0);
+    let gid = found.as_ref().and_then(|line| number(line, 3)).unwrap_or(0);
     let name = found.as_ref().and_then(|line| line.first().copied()).unwrap_or(user);
     let member = |line: &Vec<&str>| {
         line.get(3).is_some_and(|members| members.split(',').any(|member| member == name))
     };
-    let others = lines(group).filter(member).filter_map(|line| field(&line, 2));
+    let others = lines(group).filter(member).filter_map(|line| number(&line, 2));
     let groups = std::iter::once(gid).chain(others.filter(|other| *other != gid)).collect();
     Ok(Identity { uid, gid, groups })
 }
@@ -124,6 +139,24 @@ mod tests {
         assert_eq!(found("web:nogroup"), None);
         assert_eq!(found("-1"), None);
         assert_eq!(found("4294967296"), None);
+    }
+
+    #[test]
+    fn more_groups_are_found_by_name_or_number() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("etc")).unwrap();
+        std::fs::write(dir.path().join("etc/passwd"), PASSWD).unwrap();
+        std::fs::write(dir.path().join("etc/group"), GROUP).unwrap();
+        let source = dir.path().display().to_string();
+        let rootfs = [Mount { r#type: "bind".into(), source, ..Mount::default() }];
+        let groups = |more: &[&str]| {
+            let more: Vec<String> = more.iter().map(|name| (*name).to_owned()).collect();
+            resolve("web", &more, &rootfs).map(|identity| identity.groups).ok()
+        };
+
+        assert_eq!(groups(&[]), Some(vec![34, 40, 41]));
+        assert_eq!(groups(&["root", "777", "logs"]), Some(vec![34, 40, 41, 0, 777]));
+        assert_eq!(groups(&["nothing"]), None);
     }
 
     #[test]

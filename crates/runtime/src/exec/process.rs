@@ -69,7 +69,7 @@ impl Runtime {
             user => {
                 let mounts = self.mounts(id).await?;
                 let mounts = mounts.ok_or_else(|| Error::NotFound { id: id.into() })?;
-                Some(user::resolve(user, &mounts)?)
+                Some(user::resolve(user, &[], &mounts)?)
             }
         };
         let process = process(spec["process"].take(), config, identity.as_ref());

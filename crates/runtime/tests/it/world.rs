@@ -37,6 +37,7 @@ impl World {
             log_dir: dir.path().join("log-dir"),
             log_writer: log_writer(),
             exec_dir: dir.path().join("exec"),
+            volume_dir: dir.path().join("volumes"),
             spool_dir: dir.path().join("spool"),
             registries_dir: dir.path().join("registries"),
             ..Options::default()
