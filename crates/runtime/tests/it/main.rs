@@ -12,6 +12,7 @@ mod mock;
 mod options;
 mod pulls;
 mod registry;
+mod seccomp;
 mod stats;
 mod volumes;
 mod world;

@@ -45,7 +45,7 @@ fn bind(source: &Path, target: &str, options: BindOptions) -> Mount {
 #[tokio::test]
 async fn a_process_is_who_and_what_it_was_asked_to_be() {
     let world = World::with_busybox().await;
-    let script = "id -G; umask; grep -E 'Cap(Bnd|Eff)|NoNewPrivs' /proc/self/status; \
+    let script = "id -G; umask; grep -E 'Cap(Bnd|Eff)|NoNewPrivs|Seccomp:' /proc/self/status; \
         cat /proc/self/oom_score_adj; ulimit -n; ulimit -Hn; ulimit -c; \
         cat /proc/sys/kernel/shmmax /proc/sys/fs/mqueue/msg_max";
     let ulimit = |name: &str, soft, hard| Ulimit { name: name.into(), soft, hard };
@@ -71,6 +71,7 @@ async fn a_process_is_who_and_what_it_was_asked_to_be() {
         "CapEff:\t0000000000001000",
         "CapBnd:\t0000000000001000",
         "NoNewPrivs:\t1",
+        "Seccomp:\t2",
         "321",
         "100",
         "200",

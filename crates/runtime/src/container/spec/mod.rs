@@ -10,6 +10,7 @@ mod host;
 mod limits;
 mod mounts;
 mod process;
+mod seccomp;
 mod sysctls;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use oci_spec::runtime::{
 };
 
 use super::user::Identity;
-use super::{ContainerConfig, Network, Seccomp};
+use super::{ContainerConfig, Network};
 use crate::Error;
 use crate::image::ImageConfig;
 pub(super) use host::Host;
@@ -68,8 +69,8 @@ pub(super) fn build(parts: &Parts<'_>) -> Result<Spec, Error> {
         .sysctl(sysctls::sysctls(config, host)?)
         .masked_paths(MASKED.map(String::from))
         .readonly_paths(READ_ONLY.map(String::from));
-    if config.seccomp != Seccomp::Default {
-        return Err(bad("seccomp", "is not supported yet"));
+    if let Some(seccomp) = seccomp::filter(&config.seccomp, &bounding, host)? {
+        linux = linux.seccomp(seccomp);
     }
     if let Some(propagation) = mounts::root_propagation(parts.mounts) {
         linux = linux.rootfs_propagation(propagation);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::container::Seccomp;
 
 pub(super) fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(String::from).collect()
@@ -53,6 +54,7 @@ fn root_alone_holds_capabilities_and_nobody_all_of_them() {
     assert_eq!(root["process"]["oomScoreAdj"], 0);
     assert_eq!(root["process"]["noNewPrivileges"], false);
     assert_eq!(root["root"]["readonly"], false);
+    assert!(root["linux"]["seccomp"]["syscalls"].is_array());
 }
 
 #[test]
@@ -60,6 +62,7 @@ fn a_network_namespace_is_joined_by_its_path() {
     let config = ContainerConfig {
         network: Network::Netns("/run/netns/sw-1".into()),
         hostname: Some("h".into()),
+        seccomp: Seccomp::Unconfined,
         read_only: true,
         ..ContainerConfig::default()
     };
@@ -72,4 +75,5 @@ fn a_network_namespace_is_joined_by_its_path() {
     assert!(namespaces.contains(&serde_json::json!({"type": "uts"})));
     assert_eq!(spec["hostname"], "h");
     assert_eq!(spec["root"]["readonly"], true);
+    assert_eq!(spec["linux"]["seccomp"], serde_json::Value::Null);
 }
