@@ -100,6 +100,7 @@ impl Node {
             cgroup_parent: options.cgroup_parent.clone(),
             spool_dir,
             log_dir: options.state_dir.join("logs"),
+            volume_dir: options.state_dir.join("volumes"),
             log_writer: std::env::current_exe()
                 .map_err(NodeError::io("find", Path::new("/proc/self/exe")))?,
             exec_dir: options.run_dir.join("exec"),
