@@ -14,6 +14,7 @@ mod member;
 mod membership;
 mod only;
 mod socket;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! The node's own socket: `swarm.sock` in the run directory, 0660, group `swarm` where there is
-//! one. Serves the node, its images, and the control API while there is a manager.
+//! one. Serves the node, its images, its tasks, and the control API while there is a manager.
 
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
@@ -15,6 +15,7 @@ use swarm_manager::LocalControl;
 use swarm_proto::v1::control_server;
 use swarm_proto::v1::images_server::ImagesServer;
 use swarm_proto::v1::node_local_server::NodeLocalServer;
+use swarm_proto::v1::tasks_server::TasksServer;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::body::Body;
@@ -25,6 +26,7 @@ use tower::Service;
 
 use crate::images::Store;
 use crate::local::Local;
+use crate::tasks::Tasks;
 use crate::{Inner, NodeError, Options};
 
 const SOCKET: &str = "swarm.sock";
@@ -42,6 +44,7 @@ pub(crate) fn serve(inner: &Arc<Inner>) -> Result<(), NodeError> {
     let server = Server::builder()
         .add_service(NodeLocalServer::new(Local(inner.clone())))
         .add_service(ImagesServer::new(Store(inner.clone())).max_decoding_message_size(MAX_REQUEST))
+        .add_service(TasksServer::new(Tasks::new(inner.clone())))
         .add_service(inner.control.clone())
         .serve_with_incoming_shutdown(
             UnixListenerStream::new(listener),

@@ -13,3 +13,4 @@ mod restarts;
 mod scale;
 mod storms;
 mod story;
+mod tasks;

@@ -1,0 +1,151 @@
+//! `Exec`: a command beside a task's process, its streams over the call.
+//!
+//! Three flows: requests to the command, its output to the caller, and its end. The end of the
+//! command ends all of them; so does dropping this, which is how a cancelled call ends it.
+
+use std::time::Duration;
+
+use swarm_proto::v1;
+use swarm_runtime::{
+    Error, Exec, ExecConfig, ExecControl, ExecEvent, ExecInput, Rights, Runtime, Signal, Stdin,
+    Terminal, TerminalSize,
+};
+use swarm_types::TaskId;
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+use v1::exec_request::Part as Asked;
+use v1::exec_response::Part as Told;
+
+use super::{Sender, refused};
+
+/// How long the first message may take to come.
+const START: Duration = Duration::from_secs(10);
+
+/// The first message.
+pub(super) async fn start(
+    requests: &mut Streaming<v1::ExecRequest>,
+) -> Result<v1::ExecStart, Status> {
+    let first = timeout(START, requests.message()).await;
+    let first = first.map_err(|_| Status::deadline_exceeded("no start came"))??;
+    match first.and_then(|request| request.part) {
+        Some(Asked::Start(start)) => Ok(start),
+        _ => Err(Status::invalid_argument("a command begins with start")),
+    }
+}
+
+pub(super) fn config(start: v1::ExecStart) -> ExecConfig {
+    let size = start.size.map(size);
+    ExecConfig {
+        args: start.args,
+        env: start.env,
+        dir: start.dir,
+        user: start.user,
+        terminal: if start.tty { Terminal::Of(size) } else { Terminal::None },
+        stdin: if start.stdin { Stdin::Piped } else { Stdin::Empty },
+        rights: if start.privileged { Rights::All } else { Rights::Container },
+    }
+}
+
+/// Runs the command to its end.
+pub(super) async fn run(
+    runtime: &Runtime,
+    task: TaskId,
+    config: &ExecConfig,
+    requests: Streaming<v1::ExecRequest>,
+    sender: Sender<v1::ExecResponse>,
+) -> Result<(), Status> {
+    let mut exec = match runtime.exec(task.as_str(), config).await {
+        Err(Error::NotExecuted { code, why, .. }) => {
+            send(&sender, Told::Exit(v1::ExecExit { code, why })).await;
+            return Ok(());
+        }
+        started => started.map_err(|error| refused(&error))?,
+    };
+    send(&sender, Told::Started(v1::ExecStarted { pid: exec.pid() })).await;
+    let asked = obey(requests, exec.take_input(), exec.control());
+    tokio::select! {
+        told = tell(&mut exec, &sender) => told,
+        broken = asked => Err(broken),
+    }
+}
+
+/// Passes on what the command writes, until it has ended.
+async fn tell(exec: &mut Exec, sender: &Sender<v1::ExecResponse>) -> Result<(), Status> {
+    loop {
+        let event = exec.next().await.map_err(|error| refused(&error))?;
+        match event {
+            ExecEvent::Stdout(bytes) => send(sender, Told::Stdout(bytes.into())).await,
+            ExecEvent::Stderr(bytes) => send(sender, Told::Stderr(bytes.into())).await,
+            ExecEvent::Exit(code) => {
+                send(sender, Told::Exit(v1::ExecExit { code, why: String::new() })).await;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Passes on what the caller asks. Returns only when that cannot go on.
+async fn obey(
+    mut requests: Streaming<v1::ExecRequest>,
+    mut input: Option<ExecInput>,
+    control: ExecControl,
+) -> Status {
+    loop {
+        let asked = match requests.message().await {
+            Ok(Some(request)) => request.part,
+            Ok(None) => break,
+            // The caller is gone.
+            Err(broken) => return broken,
+        };
+        let done = match (asked, &mut input) {
+            (Some(Asked::Input(bytes)), Some(input)) => input.write(&bytes).await,
+            (Some(Asked::Input(_)), None) => {
+                return Status::invalid_argument("input for a command without stdin");
+            }
+            (Some(Asked::Resize(asked)), _) => control.resize(size(asked)).await,
+            (Some(Asked::Signal(number)), _) => match number.to_string().parse::<Signal>() {
+                Ok(signal) => control.signal(signal).await,
+                Err(unknown) => return Status::invalid_argument(unknown.to_string()),
+            },
+            (Some(Asked::Start(_)) | None, _) => {
+                return Status::invalid_argument("a command is started once");
+            }
+        };
+        if let Err(error) = done {
+            // A command that ended meanwhile takes nothing, and tells its end.
+            tracing::debug!(task = ?control, %error, "passed over");
+        }
+    }
+    if let Some(input) = input
+        && let Err(error) = input.close().await
+    {
+        return refused(&error);
+    }
+    std::future::pending().await
+}
+
+async fn send(sender: &Sender<v1::ExecResponse>, part: Told) {
+    let _ = sender.send(Ok(v1::ExecResponse { part: Some(part) })).await;
+}
+
+fn size(size: v1::TerminalSize) -> TerminalSize {
+    TerminalSize { rows: size.rows, columns: size.columns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_says_what_the_command_gets() {
+        let size = Some(v1::TerminalSize { rows: 2, columns: 3 });
+        let start = v1::ExecStart { tty: true, stdin: true, size, ..Default::default() };
+
+        let plain = config(v1::ExecStart::default());
+        let full = config(v1::ExecStart { privileged: true, ..start });
+
+        assert_eq!(plain, ExecConfig::default());
+        assert_eq!(full.terminal, Terminal::Of(Some(TerminalSize { rows: 2, columns: 3 })));
+        assert_eq!((full.stdin, full.rights), (Stdin::Piped, Rights::All));
+    }
+}
