@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use swarm_runtime::{BadArchive, Error, Limits, Options, Runtime};
@@ -352,4 +353,102 @@ async fn a_source_that_breaks_leaves_nothing_behind() {
 
     assert!(matches!(refused, Err(Error::Io { .. })), "{refused:?}");
     assert_eq!(world.holdings(), before);
+}
+
+/// What happens to an archive on its way.
+#[derive(Clone, Debug)]
+enum Harm {
+    /// A bit of the archive turns.
+    Flip(usize, u8),
+    /// The archive ends early.
+    Cut(usize),
+    /// A piece of it is written over another.
+    Splice { from: usize, to: usize, length: usize },
+    /// A member is left out.
+    Drop(usize),
+    /// A member gets the content of another.
+    Copy { from: usize, to: usize },
+    /// A bit of a member turns, the tar around it is whole.
+    Inside(usize, usize, u8),
+}
+
+fn harm() -> impl Strategy<Value = Harm> {
+    prop_oneof![
+        (any::<usize>(), 0..8_u8).prop_map(|(at, bit)| Harm::Flip(at, bit)),
+        any::<usize>().prop_map(Harm::Cut),
+        (any::<usize>(), any::<usize>(), 1..2048_usize)
+            .prop_map(|(from, to, length)| Harm::Splice { from, to, length }),
+        any::<usize>().prop_map(Harm::Drop),
+        (any::<usize>(), any::<usize>()).prop_map(|(from, to)| Harm::Copy { from, to }),
+        (any::<usize>(), any::<usize>(), 0..8_u8)
+            .prop_map(|(member, at, bit)| Harm::Inside(member, at, bit)),
+    ]
+}
+
+impl Harm {
+    fn done_to(&self, mut members: Members) -> Vec<u8> {
+        let names: Vec<String> = members.keys().cloned().collect();
+        let name = |n: usize| &names[n % names.len()];
+        match *self {
+            Self::Drop(member) => drop(members.remove(name(member))),
+            Self::Copy { from, to } => {
+                let bytes = members[name(from)].clone();
+                members.insert(name(to).clone(), bytes);
+            }
+            Self::Inside(member, at, bit) => {
+                let bytes = members.get_mut(name(member)).unwrap();
+                let at = at % bytes.len();
+                bytes[at] ^= 1 << bit;
+            }
+            _ => {}
+        }
+        let mut bytes = archive(&members);
+        let size = bytes.len();
+        match *self {
+            Self::Flip(at, bit) => bytes[at % size] ^= 1 << bit,
+            Self::Cut(at) => bytes.truncate(at % size),
+            Self::Splice { from, to, length } => {
+                let length = length.min(size);
+                let (from, to) = (from % (size - length + 1), to % (size - length + 1));
+                bytes.copy_within(from..from + length, to);
+            }
+            _ => {}
+        }
+        bytes
+    }
+}
+
+/// Whatever happened to an archive: it is refused and leaves nothing, or what it gives can be
+/// removed again to the last blob.
+#[test]
+fn harmed_archives_leave_nothing_behind() {
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let world = tokio.block_on(World::empty());
+    let before = world.holdings();
+    let mut tree = mkimage::Tree::skeleton();
+    tree.add_file("srv/data", 0o644, vec![7; 3000]);
+    let image =
+        mkimage::Image::build("web:1", &Config::default(), vec![tree], Layers::Gzip).unwrap();
+    let whole = [Format::Oci, Format::DockerArchive].map(|it| image.members(it).unwrap());
+    let config = proptest::test_runner::Config { cases: 64, ..Default::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+
+    let tried = runner.run(&(0..2_usize, harm()), |(format, harm)| {
+        let bytes = harm.done_to(whole[format].clone());
+        let loaded = tokio.block_on(world.load(&bytes));
+        match loaded {
+            Ok(images) => {
+                for image in images {
+                    tokio.block_on(world.runtime.remove_image(&image.name)).unwrap();
+                }
+            }
+            Err(Error::BadArchive(_) | Error::Containerd { call: "unpack layer", .. }) => {}
+            Err(other) => return Err(TestCaseError::fail(format!("{other:?}"))),
+        }
+        prop_assert_eq!(world.holdings(), before.clone());
+        prop_assert_eq!(world.spooled(), 0);
+        Ok(())
+    });
+
+    tried.unwrap();
 }

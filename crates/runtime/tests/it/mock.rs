@@ -49,18 +49,23 @@ impl Content {
     /// An image under `web:1` and by digest.
     pub(crate) fn of(image: &testbed::Image) -> Self {
         let mut content = Self::default();
+        content.add(image, "1");
+        content
+    }
+
+    /// Another image under `web:<tag>` and by digest.
+    pub(crate) fn add(&mut self, image: &testbed::Image, tag: &str) {
         let kind = "application/vnd.oci.image.manifest.v1+json";
         for (path, bytes) in image.members(testbed::Format::Oci).unwrap() {
             let Some(digest) = path.strip_prefix("blobs/sha256/") else { continue };
             let digest = format!("sha256:{digest}");
             if digest == image.digest() {
-                content.manifest("1", kind, &bytes);
-                content.manifest(&digest, kind, &bytes);
+                self.manifest(tag, kind, &bytes);
+                self.manifest(&digest, kind, &bytes);
             } else {
-                content.blob(&digest, bytes);
+                self.blob(&digest, bytes);
             }
         }
-        content
     }
 
     pub(crate) fn manifest(&mut self, which: &str, kind: &str, bytes: &[u8]) {

@@ -49,6 +49,58 @@ async fn many_callers_fetch_once() {
 }
 
 #[tokio::test]
+async fn a_layer_of_two_images_is_fetched_and_unpacked_once() {
+    let world = World::empty().await;
+    let labels = [("mark".to_owned(), "other".to_owned())].into();
+    let config = Config { cmd: vec!["/bin/sh".into()], labels, ..Config::default() };
+    let other = busybox("web:2", &config, Layers::Plain);
+    let mut content = Content::of(&image());
+    content.add(&other, "2");
+    let mock = Mock::good(content).await;
+    let unpacked = AtomicUsize::new(0);
+    let count = |progress: &swarm_runtime::Progress| {
+        unpacked.fetch_add(usize::from(progress.phase == Phase::Unpacking), Ordering::SeqCst);
+    };
+    let (auth, second) = (Auth::default(), format!("{}/web:2", mock.host));
+    let name = mock.name();
+
+    let (one, two) = tokio::join!(
+        world.runtime.pull(&name, &auth, count),
+        world.runtime.pull(&second, &auth, count)
+    );
+
+    assert_ne!(one.unwrap().digest, two.unwrap().digest);
+    // Two layers, and a configuration each.
+    assert_eq!(mock.asked_for("blobs").len(), 4);
+    assert_eq!(unpacked.load(Ordering::SeqCst), 2);
+}
+
+/// Whoever is first wins: a container that could be made has its files, whatever went since.
+#[tokio::test]
+async fn a_container_is_made_whole_or_not_at_all_while_its_image_goes() {
+    let world = World::empty().await;
+    let archive = testbed::busybox_archive(Format::Oci, Layers::Plain);
+    for round in 0..8 {
+        world.load(&archive).await.unwrap();
+        let id = format!("c{round}");
+        let config = crate::world::shell(&id, "exit 4");
+
+        let (created, removed) =
+            tokio::join!(world.runtime.create(&config), world.runtime.remove_image("busybox:test"));
+
+        match created {
+            Ok(()) => {
+                world.runtime.start(&id).await.unwrap();
+                assert_eq!(world.runtime.wait(&id).await.unwrap().code, 4);
+                world.runtime.remove(&id).await.unwrap();
+            }
+            Err(Error::ImageMissing { .. }) => assert!(removed.is_ok(), "{removed:?}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_broken_connection_goes_on_where_it_broke() {
     let world = World::empty().await;
     let content = Content::of(&image());
