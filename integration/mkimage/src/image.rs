@@ -28,6 +28,11 @@ pub struct Config {
     pub stop_signal: String,
     /// Directories that want a volume.
     pub volumes: Vec<String>,
+    /// Ports as `PORT/PROTOCOL`.
+    pub exposed: Vec<String>,
+    /// How to tell whether it is well: `CMD` and words, or `CMD-SHELL` and a line. Checked every
+    /// second, unhealthy after three failures.
+    pub healthcheck: Vec<String>,
 }
 
 /// The kinds of archive.
@@ -215,6 +220,16 @@ fn config_json(config: &Config, diff_ids: &[String]) -> Result<Vec<u8>, Error> {
     for (key, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         process[key] = json!(text);
     }
+    let sets = [("Volumes", &config.volumes), ("ExposedPorts", &config.exposed)];
+    for (key, names) in sets.into_iter().filter(|(_, names)| !names.is_empty()) {
+        process[key] = names.iter().map(|name| (name.clone(), json!({}))).collect();
+    }
+    if !config.healthcheck.is_empty() {
+        let second = 1_000_000_000_u64;
+        process["Healthcheck"] = json!({
+            "Test": config.healthcheck, "Interval": second, "Timeout": 5 * second, "Retries": 3,
+        });
+    }
     if !config.labels.is_empty() {
         process["Labels"] = json!(config.labels);
     }
@@ -264,6 +279,23 @@ mod tests {
         for (name, blob) in blobs {
             assert_eq!(name, digest(blob));
         }
+    }
+
+    #[test]
+    fn a_configuration_is_written_as_docker_does() {
+        let config = Config {
+            volumes: vec!["/data".into()],
+            exposed: vec!["80/tcp".into()],
+            healthcheck: vec!["CMD".into(), "check".into()],
+            ..Config::default()
+        };
+
+        let written: Value = serde_json::from_slice(&config_json(&config, &[]).unwrap()).unwrap();
+
+        assert_eq!(written["config"]["Volumes"], json!({ "/data": {} }));
+        assert_eq!(written["config"]["ExposedPorts"], json!({ "80/tcp": {} }));
+        assert_eq!(written["config"]["Healthcheck"]["Test"], json!(["CMD", "check"]));
+        assert_eq!(written["config"]["Healthcheck"]["Interval"], json!(1_000_000_000));
     }
 
     #[test]

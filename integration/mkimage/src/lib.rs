@@ -6,10 +6,12 @@
 //!
 //! It serves tests, demo and benchmarks; it is no general image builder.
 
+mod apps;
 mod image;
 mod push;
 mod tree;
 
+pub use apps::App;
 pub use image::{Config, Format, Image, Layers};
 pub use tree::Tree;
 

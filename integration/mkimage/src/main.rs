@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Parser;
-use mkimage::{Config, Format, Image, Layers, Tree};
+use mkimage::{App, Config, Format, Image, Layers, Tree};
 
 /// Makes a container image archive from Debian packages and files of this host
 #[derive(Parser, Debug)]
@@ -28,6 +28,9 @@ struct Args {
     /// Registry to push to, in plain HTTP and without login
     #[arg(long, value_name = "HOST:PORT")]
     push: Option<String>,
+    /// Application to make an image of; its files and configuration are its own
+    #[arg(long, value_enum, conflicts_with_all = ["packages", "files", "entrypoint", "cmd", "env", "labels"])]
+    app: Option<App>,
     /// Debian package to unpack into a layer of its own; may be repeated
     #[arg(long = "package")]
     packages: Vec<String>,
@@ -62,6 +65,23 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    let image = match args.app {
+        Some(app) => app.image(&args.name, args.layers)?,
+        None => built(&args)?,
+    };
+    if let Some(host) = &args.push {
+        let (repository, tag) = args.name.rsplit_once(':').unwrap_or((&args.name, "latest"));
+        image.push(host, repository, tag)?;
+    }
+    if let Some(path) = &args.out {
+        let out = File::create(path).with_context(|| format!("create {}", path.display()))?;
+        image.write(args.format, BufWriter::new(out))?;
+    }
+    Ok(())
+}
+
+/// An image of the packages and files that were named.
+fn built(args: &Args) -> anyhow::Result<Image> {
     let mut layers = Vec::new();
     for package in &args.packages {
         layers.push(Tree::from_package(package)?);
@@ -72,20 +92,11 @@ fn main() -> anyhow::Result<()> {
     }
     layers.push(files);
     let config = Config {
-        entrypoint: args.entrypoint,
-        cmd: args.cmd,
-        env: args.env,
-        labels: args.labels.into_iter().collect(),
+        entrypoint: args.entrypoint.clone(),
+        cmd: args.cmd.clone(),
+        env: args.env.clone(),
+        labels: args.labels.iter().cloned().collect(),
         ..Config::default()
     };
-    let image = Image::build(&args.name, &config, layers, args.layers)?;
-    if let Some(host) = &args.push {
-        let (repository, tag) = args.name.rsplit_once(':').unwrap_or((&args.name, "latest"));
-        image.push(host, repository, tag)?;
-    }
-    if let Some(path) = &args.out {
-        let out = File::create(path).with_context(|| format!("create {}", path.display()))?;
-        image.write(args.format, BufWriter::new(out))?;
-    }
-    Ok(())
+    Ok(Image::build(&args.name, &config, layers, args.layers)?)
 }

@@ -48,8 +48,19 @@ impl Tree {
     ///
     /// [`Error::Program`] when apt-get or dpkg-deb fails.
     pub fn from_package(package: &str) -> Result<Self, Error> {
-        let dir = tempfile::tempdir().map_err(Error::io("make a directory for", package))?;
-        run(Command::new("apt-get").args(["download", "-q", package]).current_dir(dir.path()))?;
+        Self::from_packages(&[package.to_owned()])
+    }
+
+    /// Downloads Debian packages and takes the files of all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Program`] when apt-get or dpkg-deb fails.
+    pub fn from_packages(packages: &[String]) -> Result<Self, Error> {
+        let what = packages.join(" ");
+        let dir = tempfile::tempdir().map_err(Error::io("make a directory for", what))?;
+        let mut download = Command::new("apt-get");
+        run(download.args(["download", "-q"]).args(packages).current_dir(dir.path()))?;
         let root = dir.path().join("root");
         let archives = fs::read_dir(dir.path()).map_err(Error::io("read", dir.path().display()))?;
         for archive in archives.flatten().map(|entry| entry.path()) {
@@ -61,6 +72,11 @@ impl Tree {
         tree.add_host(&root, "/")?;
         tree.nodes.retain(|path, _| !SKIPPED.iter().any(|skipped| path.starts_with(skipped)));
         Ok(tree)
+    }
+
+    /// Adds an empty directory with these permission bits.
+    pub fn add_directory(&mut self, path: &str, mode: u32) {
+        self.insert(path, Node::Directory { mode });
     }
 
     /// Adds a file with these permission bits; what was at `path` before is replaced.
@@ -159,7 +175,7 @@ fn append(tar: &mut tar::Builder<Vec<u8>>, path: &str, node: &Node) -> std::io::
     }
 }
 
-fn run(command: &mut Command) -> Result<String, Error> {
+pub(crate) fn run(command: &mut Command) -> Result<String, Error> {
     let program = format!("{command:?}");
     let output = command.output().map_err(Error::io("run", &program))?;
     if !output.status.success() {
