@@ -22,12 +22,79 @@ pub struct Image {
     pub digest: String,
     /// Size of its content in bytes, as stored.
     pub size_bytes: u64,
+    /// When it was made, in nanoseconds since the Unix epoch; `None` when it does not say.
+    pub created_at_ns: Option<i64>,
+    /// Names by which registries always give it, `REPOSITORY@sha256:...`.
+    pub repo_digests: Vec<String>,
 }
 
 impl From<v1::Image> for Image {
     fn from(image: v1::Image) -> Self {
-        Self { name: image.name, digest: image.digest, size_bytes: image.size_bytes }
+        Self {
+            name: image.name,
+            digest: image.digest,
+            size_bytes: image.size_bytes,
+            created_at_ns: image.created_at_ns,
+            repo_digests: image.repo_digests,
+        }
     }
+}
+
+/// How far a layer is that is pulled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PullProgress {
+    /// The layer's digest.
+    pub digest: String,
+    /// What happens to it.
+    pub phase: PullPhase,
+    /// Bytes fetched.
+    pub done_bytes: u64,
+    /// Bytes in all; 0 when unknown.
+    pub total_bytes: u64,
+}
+
+/// What happens to a layer that is pulled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PullPhase {
+    /// Its turn has not come.
+    Waiting,
+    /// It is fetched.
+    Downloading,
+    /// It is there, and checked.
+    Downloaded,
+    /// It is unpacked.
+    Unpacking,
+    /// It is unpacked and kept.
+    Done,
+    /// It was there already.
+    Present,
+}
+
+impl PullProgress {
+    /// `None` for a phase that this version does not know: there is nothing to tell.
+    fn read(progress: v1::PullProgress) -> Option<Self> {
+        use v1::pull_progress::Phase;
+        let phase = match progress.phase() {
+            Phase::Unspecified => return None,
+            Phase::Waiting => PullPhase::Waiting,
+            Phase::Downloading => PullPhase::Downloading,
+            Phase::Downloaded => PullPhase::Downloaded,
+            Phase::Unpacking => PullPhase::Unpacking,
+            Phase::Done => PullPhase::Done,
+            Phase::Present => PullPhase::Present,
+        };
+        let v1::PullProgress { digest, done_bytes, total_bytes, .. } = progress;
+        Some(Self { digest, phase, done_bytes, total_bytes })
+    }
+}
+
+/// What went with an image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RemovedImage {
+    /// Names that were dropped.
+    pub untagged: Vec<String>,
+    /// Digests whose content went with them.
+    pub deleted: Vec<String>,
 }
 
 impl Client {
@@ -63,6 +130,54 @@ impl Client {
         };
         let answer = answer.map_err(|status| ClientError::of(&self.target, status))?;
         Ok(answer.into_inner().images.into_iter().map(Image::from).collect())
+    }
+
+    /// Has the node fetch an image from its registry; `auth` is as in Docker's X-Registry-Auth,
+    /// empty for none. Each step is given to `progress`. Dropping the future ends the pull; what
+    /// was fetched stays for another.
+    ///
+    /// There is no overall deadline: the daemon gives up on a registry that falls silent.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] with what the registry or the daemon said.
+    pub async fn pull_image(
+        &self,
+        reference: &str,
+        auth: Vec<u8>,
+        mut progress: impl FnMut(PullProgress),
+    ) -> Result<Image, ClientError> {
+        use v1::pull_response::What;
+        let failed = |status| ClientError::of(&self.target, status);
+        let registry_auth = Some(v1::Sensitive { value: auth });
+        let request = v1::PullRequest { reference: reference.to_owned(), registry_auth };
+        let mut answers = self.image_store().pull(request).await.map_err(failed)?.into_inner();
+        while let Some(answer) = answers.message().await.map_err(failed)? {
+            match answer.what {
+                Some(What::Image(image)) => return Ok(image.into()),
+                Some(What::Progress(step)) => {
+                    PullProgress::read(step).into_iter().for_each(&mut progress);
+                }
+                None => {}
+            }
+        }
+        Err(failed(tonic::Status::data_loss("the pull ended without an image")))
+    }
+
+    /// Drops a name of an image, or the one name of the image whose digest begins so.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when there is no such image or a container uses it.
+    pub async fn remove_image(&self, reference: &str) -> Result<RemovedImage, ClientError> {
+        let answer = self
+            .call(|| {
+                let mut store = self.image_store();
+                let reference = reference.to_owned();
+                async move { store.remove(v1::RemoveImageRequest { reference }).await }
+            })
+            .await?;
+        Ok(RemovedImage { untagged: answer.untagged, deleted: answer.deleted })
     }
 
     /// The images of the node.

@@ -24,7 +24,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ClientError;
-pub use images::Image;
+pub use images::{Image, PullPhase, PullProgress, RemovedImage};
 pub use local::{Founded, Info, LocalState};
 pub use services::{Changed, ServiceRow, TaskFilter};
 pub use settle::Progress;

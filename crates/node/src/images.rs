@@ -1,22 +1,28 @@
 //! `Images`: the node's image store, over the runtime.
 
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use swarm_proto::v1;
 use swarm_proto::v1::images_server::Images;
 use swarm_proto::v1::load_request::Part;
-use swarm_runtime::Error;
+use swarm_runtime::{Auth, Error, Image, Phase, Progress, RegistryError, Removed};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 use tokio_util::io::StreamReader;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::Inner;
 
 /// How long the next piece of an archive may take to come.
 const PIECE_DEADLINE: Duration = Duration::from_secs(60);
+/// Steps of a pull that wait for a slow reader.
+const PROGRESS: usize = 256;
 
 /// The node's image store.
 #[derive(Debug)]
@@ -45,20 +51,80 @@ impl Images for Store {
         Ok(Response::new(v1::ListImagesResponse { images }))
     }
 
-    type PullStream = tokio_stream::Empty<Result<v1::PullResponse, Status>>;
+    type PullStream = BoxStream<'static, Result<v1::PullResponse, Status>>;
 
     async fn pull(
         &self,
-        _: Request<v1::PullRequest>,
+        request: Request<v1::PullRequest>,
     ) -> Result<Response<Self::PullStream>, Status> {
-        Err(Status::unimplemented("not supported yet: image pull"))
+        let v1::PullRequest { reference, registry_auth } = request.into_inner();
+        let auth = registry_auth.as_ref().map_or(b"".as_slice(), |auth| &auth.value);
+        let auth = Auth::from_header(auth).map_err(|error| refused(&error.into()))?;
+        let (sender, progress) = mpsc::channel(PROGRESS);
+        let runtime = self.0.runtime.clone();
+        let pull = async move {
+            let listener = |progress: &Progress| {
+                // One who reads slowly misses steps, never the end.
+                let _ = sender.try_send(step(progress));
+            };
+            runtime.pull(&reference, &auth, listener).await
+        };
+        // Nothing is spawned: a caller who hangs up drops the stream, and with it the pull.
+        let pull = Pull { progress, pull: Some(Box::pin(pull)) };
+        Ok(Response::new(Box::pin(futures::stream::unfold(pull, Pull::next))))
     }
 
     async fn remove(
         &self,
-        _: Request<v1::RemoveImageRequest>,
+        request: Request<v1::RemoveImageRequest>,
     ) -> Result<Response<v1::RemoveImageResponse>, Status> {
-        Err(Status::unimplemented("not supported yet: image rm"))
+        let reference = request.into_inner().reference;
+        let removed = self.0.runtime.remove_image(&reference).await;
+        let Removed { untagged, deleted } = removed.map_err(|error| refused(&error))?;
+        Ok(Response::new(v1::RemoveImageResponse { untagged, deleted }))
+    }
+}
+
+/// A pull that goes on as long as its caller reads.
+struct Pull {
+    progress: mpsc::Receiver<v1::PullProgress>,
+    pull: Option<BoxFuture<'static, Result<Image, Error>>>,
+}
+
+type Message = Result<v1::PullResponse, Status>;
+
+impl Pull {
+    /// Progress until the pull has ended; then, after the rest of it, how it ended.
+    async fn next(mut self) -> Option<(Message, Self)> {
+        use v1::pull_response::What;
+        let pull = self.pull.as_mut()?;
+        let message = tokio::select! {
+            biased;
+            Some(progress) = self.progress.recv() => Ok(What::Progress(progress)),
+            ended = pull => {
+                self.pull = None;
+                ended.map(|image| What::Image(shown(image))).map_err(|error| refused(&error))
+            }
+        };
+        Some((message.map(|what| v1::PullResponse { what: Some(what) }), self))
+    }
+}
+
+fn step(progress: &Progress) -> v1::PullProgress {
+    use v1::pull_progress::Phase as Shown;
+    let phase = match progress.phase {
+        Phase::Waiting => Shown::Waiting,
+        Phase::Downloading => Shown::Downloading,
+        Phase::Downloaded => Shown::Downloaded,
+        Phase::Unpacking => Shown::Unpacking,
+        Phase::Done => Shown::Done,
+        Phase::Present => Shown::Present,
+    };
+    v1::PullProgress {
+        digest: progress.digest.clone(),
+        phase: phase.into(),
+        done_bytes: progress.done,
+        total_bytes: progress.total,
     }
 }
 
@@ -82,15 +148,68 @@ fn chunk(piece: Piece) -> io::Result<io::Cursor<Vec<u8>>> {
     }
 }
 
-fn shown(image: swarm_runtime::Image) -> v1::Image {
-    v1::Image { name: image.name, digest: image.digest, size_bytes: image.size }
+fn shown(image: Image) -> v1::Image {
+    let created = image.created.and_then(|at| i64::try_from(at.as_nanosecond()).ok());
+    v1::Image {
+        name: image.name,
+        digest: image.digest,
+        size_bytes: image.size,
+        created_at_ns: created,
+        repo_digests: image.repo_digest.into_iter().collect(),
+    }
 }
 
+/// Says why with every cause: over the wire there is only the text.
 fn refused(error: &Error) -> Status {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.ends_with(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    Status::new(code(error), text)
+}
+
+fn code(error: &Error) -> Code {
     match error {
-        Error::BadArchive(_) | Error::BadReference { .. } => Status::invalid_argument(text),
-        Error::Unavailable { .. } => Status::unavailable(text),
-        _ => Status::internal(text),
+        Error::BadArchive(_) | Error::BadReference { .. } => Code::InvalidArgument,
+        Error::ImageMissing { .. } => Code::NotFound,
+        Error::ImageUsed { .. } => Code::FailedPrecondition,
+        Error::Unavailable { .. } => Code::Unavailable,
+        Error::Registry(refusal) => match refusal {
+            RegistryError::NotFound { .. } => Code::NotFound,
+            RegistryError::Denied { .. } => Code::PermissionDenied,
+            RegistryError::Credentials(_) => Code::InvalidArgument,
+            refusal if refusal.is_transient() => Code::Unavailable,
+            _ => Code::FailedPrecondition,
+        },
+        _ => Code::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_runtime::BadArchive;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_why_once() {
+        let junk: Error = BadArchive::NotImage.into();
+        let denied = RegistryError::Denied {
+            host: "https://r.io".into(),
+            what: "web".into(),
+            why: "log in first".into(),
+        };
+
+        let (junk, denied) = (refused(&junk), refused(&denied.into()));
+
+        let expected = "bad image archive: holds neither an OCI layout nor a docker archive";
+        assert_eq!((junk.code(), junk.message()), (Code::InvalidArgument, expected));
+        let expected = "https://r.io denies web: log in first";
+        assert_eq!((denied.code(), denied.message()), (Code::PermissionDenied, expected));
     }
 }

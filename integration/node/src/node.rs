@@ -119,7 +119,8 @@ impl Node {
         path.display().to_string()
     }
 
-    /// Runs a command against the daemon and waits for its end.
+    /// Runs a command against the daemon and waits for its end. Logins to registries are those
+    /// of `docker/config.json` in the node's directory.
     ///
     /// # Panics
     ///
@@ -128,6 +129,7 @@ impl Node {
     pub fn swarm(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new(&self.program);
         command.args(arguments).env("SWARM_SOCKET", self.socket()).stdin(Stdio::null());
+        command.env("DOCKER_CONFIG", self.dir().join("docker"));
         let output = command.output().unwrap_or_else(|why| panic!("run swarm: {why}"));
         Ran::new(format!("swarm {}", arguments.join(" ")), &output)
     }

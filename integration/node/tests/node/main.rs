@@ -8,6 +8,7 @@
 mod containers;
 mod crashes;
 mod damage;
+mod images;
 mod refusals;
 mod restarts;
 mod scale;

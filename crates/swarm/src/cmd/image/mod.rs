@@ -1,7 +1,10 @@
 //! `swarm image`: images of this node.
 
 mod load;
+mod login;
 mod ls;
+mod pull;
+mod rm;
 
 use swarm_client::Client;
 
@@ -13,6 +16,10 @@ pub(crate) enum Command {
     Load(load::Load),
     /// List the images
     Ls(ls::Ls),
+    /// Fetch an image from its registry
+    Pull(pull::Pull),
+    /// Remove images
+    Rm(rm::Rm),
 }
 
 pub(crate) async fn run(
@@ -23,5 +30,7 @@ pub(crate) async fn run(
     match command {
         Command::Load(args) => load::run(args, client, out).await,
         Command::Ls(args) => ls::run(args, client, out).await,
+        Command::Pull(args) => pull::run(args, client, out).await,
+        Command::Rm(args) => rm::run(args, client, out).await,
     }
 }

@@ -1,0 +1,45 @@
+//! Images from a registry, as a user gets and drops them.
+
+use node_test::Node;
+use testbed::{Config, Front, Layers, Registry, busybox};
+
+#[test]
+fn an_image_is_pulled_with_the_login_of_docker_and_removed() {
+    let node = Node::start();
+    let dir = node.dir().join("registry");
+    std::fs::create_dir(&dir).unwrap();
+    let login = Front { login: Some(("ann".into(), "pw".into())), ..Front::default() };
+    let image = busybox("web:1", &Config::default(), Layers::Gzip);
+    let (strict, _open) = node.netns().run(|| {
+        let open = Registry::start(&dir, &Front::default());
+        image.push(&open.host(), "web", "1").unwrap();
+        (Registry::start(&dir, &login), open)
+    });
+    let name = format!("{}/web:1", strict.host());
+
+    let denied = node.swarm(&["image", "pull", &name]);
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"YW5uOnB3"}}}}}}"#, strict.host());
+    std::fs::create_dir(node.dir().join("docker")).unwrap();
+    std::fs::write(node.dir().join("docker/config.json"), config).unwrap();
+    let pulled = node.swarm(&["image", "pull", &name]);
+    let again = node.swarm(&["image", "pull", &name]);
+    let unknown = node.swarm(&["image", "pull", &format!("{}/web:2", strict.host())]);
+
+    assert!(denied.refusal().contains("log in first"), "{denied}");
+    assert_eq!(pulled.ok(), name);
+    for word in ["Downloading", "Download complete", "Pull complete", &image.digest()] {
+        assert!(pulled.stderr.contains(word), "{word}: {pulled}");
+    }
+    assert!(again.ok() == name && again.stderr.contains("Already exists"), "{again}");
+    assert!(unknown.refusal().contains("has no web/manifests/2"), "{unknown}");
+    assert!(node.swarm(&["image", "ls"]).ok().contains(&name));
+
+    let removed = node.swarm(&["image", "rm", &name]);
+    let gone = node.swarm(&["image", "rm", &name]);
+
+    let lines: Vec<&str> = removed.ok().lines().collect();
+    assert_eq!(lines[0], format!("Untagged: {name}"));
+    assert!(lines.contains(&format!("Deleted: {}", image.digest()).as_str()), "{removed}");
+    assert!(gone.refusal().contains("no image"), "{gone}");
+    assert!(node.swarm(&["image", "ls", "-q"]).ok().is_empty());
+}
