@@ -1,4 +1,4 @@
-//! Figures of the planner, one `name value unit` a line: 10,000 tasks on 1,000 nodes.
+//! Figures of the planner, one `name value unit` a line: one service on clusters of three shapes.
 
 #![allow(clippy::print_stdout, reason = "figures are its results")]
 #![allow(clippy::unwrap_used, reason = "a broken bench should stop")]
@@ -17,9 +17,20 @@ use swarm_types::{
 };
 
 const NOW: Timestamp = Timestamp(1);
-const NODES: usize = 1_000;
-const TASKS: u32 = 10_000;
 const SMALL: usize = 100;
+
+/// A cluster and the replicas of the service it is given.
+struct Shape {
+    name: &'static str,
+    nodes: usize,
+    tasks: u32,
+}
+
+const SHAPES: [Shape; 3] = [
+    Shape { name: "10k_on_1k", nodes: 1_000, tasks: 10_000 },
+    Shape { name: "100k_on_1k", nodes: 1_000, tasks: 100_000 },
+    Shape { name: "1k_on_100k", nodes: 100_000, tasks: 1_000 },
+];
 
 struct Bench {
     state: State,
@@ -36,31 +47,23 @@ struct Spent {
 }
 
 fn main() {
-    let mut bench =
-        Bench { state: State::new(), dirty: Dirty::default(), ids: IdSource::seeded(1) };
-    for _ in 0..NODES {
-        bench.node();
+    for Shape { name, nodes, tasks } in SHAPES {
+        let mut bench =
+            Bench { state: State::new(), dirty: Dirty::default(), ids: IdSource::seeded(1) };
+        (0..nodes).for_each(|_| bench.node());
+        bench.settle();
+
+        let service = bench.service(u64::from(tasks));
+        let fill = bench.settle();
+        rate(&format!("planner_{name}_plan"), tasks, fill.planning);
+        rate(&format!("planner_{name}_plan_and_apply"), tasks, fill.planning + fill.applying);
+        println!("planner_{name}_rounds {} rounds", fill.rounds);
+        println!("planner_{name}_small_service_p50 {} us", bench.small_services().as_micros());
+
+        bench.change(Change::RemoveService(service));
+        let remove = bench.settle();
+        rate(&format!("planner_{name}_remove"), tasks, remove.planning);
     }
-    bench.settle();
-
-    let big = bench.service(u64::from(TASKS));
-    let fill = bench.settle();
-    rate("planner_fill", TASKS, fill.planning);
-    rate("planner_fill_and_apply", TASKS, fill.planning + fill.applying);
-    println!("planner_fill_rounds {} rounds", fill.rounds);
-
-    let mut events = Vec::with_capacity(SMALL);
-    for _ in 0..SMALL {
-        bench.service(1);
-        let spent = bench.settle();
-        events.push(spent.planning);
-    }
-    events.sort_unstable();
-    println!("planner_small_service_p50 {} us", events[SMALL / 2].as_micros());
-
-    bench.change(Change::RemoveService(big));
-    let remove = bench.settle();
-    rate("planner_remove", TASKS, remove.planning);
 }
 
 fn rate(name: &str, tasks: u32, time: Duration) {
@@ -80,6 +83,18 @@ impl Bench {
     fn change(&mut self, change: Change) {
         let request = self.ids.draw();
         self.apply(vec![Group { request, expect: Vec::new(), changes: vec![change] }]);
+    }
+
+    /// Median time to plan a service of one task beside all that is there.
+    fn small_services(&mut self) -> Duration {
+        let mut times: Vec<Duration> = (0..SMALL)
+            .map(|_| {
+                self.service(1);
+                self.settle().planning
+            })
+            .collect();
+        times.sort_unstable();
+        times[SMALL / 2]
     }
 
     fn settle(&mut self) -> Spent {

@@ -172,15 +172,15 @@ fn tasks_that_no_node_has_go_at_once_with_their_service() {
 #[test]
 fn more_replicas_than_a_plan_holds_take_several_rounds() {
     let mut world = World::new(3);
-    let web = world.service(3_000);
+    let web = world.service(9_000);
 
     let plan = world.step();
 
     let changes: usize = plan.groups.iter().map(|group| group.changes.len()).sum();
-    assert!((3_000..=swarm_planner::MAX_CHANGES).contains(&changes), "{changes}");
+    assert!((9_000..=swarm_planner::MAX_CHANGES).contains(&changes), "{changes}");
     assert_eq!(plan.wake_at, Some(world.now));
     world.settle();
-    assert_eq!(world.slots(web), (1..=3_000).collect::<Vec<_>>());
+    assert_eq!(world.slots(web), (1..=9_000).collect::<Vec<_>>());
     assert!(world.wanted(web).iter().all(|task| task.node.is_some()));
 }
 
