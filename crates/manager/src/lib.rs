@@ -44,6 +44,8 @@ use access::Access;
 use control::Control;
 use dispatcher::Dispatcher;
 use dispatcher::hub::Hub;
+/// The leader's decisions, for the simulator.
+pub use leader::driver::{Driver, Outcome};
 
 /// Largest request that is taken.
 const MAX_REQUEST: usize = 16 << 20;

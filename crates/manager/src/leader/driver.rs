@@ -30,32 +30,39 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The leader's decisions, without clock and I/O.
 #[derive(Debug)]
-pub(crate) struct Driver {
+pub struct Driver {
     dirty: Dirty,
     ids: IdSource,
 }
 
 impl Driver {
     /// A driver that begins with everything.
-    pub(crate) fn new(ids: IdSource) -> Self {
+    #[must_use]
+    pub fn new(ids: IdSource) -> Self {
         let mut dirty = Dirty::default();
         dirty.mark(Scope::All);
         Self { dirty, ids }
     }
 
-    pub(crate) fn note(&mut self, batch: &Batch) {
+    /// Follows one entry. Batches come in order and without a gap.
+    pub fn note(&mut self, batch: &Batch) {
         self.dirty.note(batch);
     }
 
-    pub(crate) fn look_at_everything(&mut self) {
+    /// Begins anew with the next round.
+    pub fn look_at_everything(&mut self) {
         self.dirty.mark(Scope::All);
     }
 
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+    /// True when a round has something to look at.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
         self.dirty.is_due(now)
     }
 
-    pub(crate) fn round(&mut self, view: &Snapshot, now: Timestamp) -> Plan {
+    /// Decides; `view` is what the batches noted so far lead to.
+    #[must_use]
+    pub fn round(&mut self, view: &Snapshot, now: Timestamp) -> Plan {
         swarm_planner::round(view, &mut self.dirty, &mut self.ids, now)
     }
 
@@ -63,7 +70,7 @@ impl Driver {
     ///
     /// One that became stale is decided again. A refusal by any other rule would come again and
     /// again: it waits for the next full pass.
-    pub(crate) fn outcome(&mut self, group: &Group, outcome: &Result<(), ProposeError>) -> Outcome {
+    pub fn outcome(&mut self, group: &Group, outcome: &Result<(), ProposeError>) -> Outcome {
         match outcome {
             Ok(()) => return Outcome::Applied,
             Err(ProposeError::Unknown { .. } | ProposeError::Stopped(_)) => {
@@ -86,7 +93,7 @@ impl Driver {
 
 /// What became of a proposed group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// It left no trace, and never will.
     Refused,
     /// It is part of the state.

@@ -3,5 +3,3 @@
 pub(crate) mod driver;
 pub(crate) mod judge;
 pub(crate) mod liveness;
-#[cfg(test)]
-mod sim;

@@ -1,78 +1,127 @@
-//! The driver under faults: the real state and planner, nodes that fail, proposals that are lost
-//! or come late, leaders that change, and a clock of its own. A seed gives one history.
+//! The simulator: real state, planner and leader's driver; nodes that fail, proposals that are
+//! lost or come late, leaders that change, and a clock of its own. A seed gives one history.
 //!
-//! What must hold is checked after every entry; at the end the faults stop, and everything has to
-//! come to rest by marks and wake-ups alone.
+//! What must hold ([`rules`]) is checked after every entry. At the end the faults stop, and
+//! everything has to come to rest by marks and wake-ups alone ([`end`]). A history that fails is
+//! kept as a file in `scenarios/` and played again by every test run.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a broken rule has to stop the simulation")]
 
 mod cluster;
+mod dice;
+mod end;
+mod rules;
+mod scenario;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_planner::{Scope, plan};
+use swarm_manager::{Driver, Outcome};
 use swarm_raft::ProposeError;
-use swarm_state::{Batch, Event};
 use swarm_types::object::node::NodeState;
 use swarm_types::spec::node::Availability;
 use swarm_types::spec::service::ServiceMode;
-use swarm_types::{Change, Group, IdSource, NodeId, Object, ServiceId, Task, TaskState};
+use swarm_types::{Change, Group, IdSource, NodeId, ServiceId, TaskState};
 
-use self::cluster::{Cluster, MEMORY, PORT};
-use super::driver::{Driver, Outcome};
+pub use cluster::Cluster;
+use dice::Dice;
+use rules::{Rules, Step};
+pub use scenario::{InvalidScenario, Scenario};
 
-/// Histories that are played.
-const SEEDS: u64 = 30;
-/// Things that happen in each.
-const STEPS: usize = 250;
 /// Rounds in which a cluster without faults has to come to rest.
 const ROUNDS: usize = 600;
 
-/// Numbers that look random and come from a seed.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-
-    fn pick<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        let index = usize::try_from(self.roll(all.len().max(1) as u64)).unwrap();
-        all.get(index).copied()
-    }
-}
-
-struct Sim {
+/// A cluster under faults.
+pub struct Sim {
     dice: Dice,
     cluster: Cluster,
     driver: Driver,
+    rules: Rules,
+    steps: u64,
     /// Proposed and not answered; each may still happen until a barrier is written.
     late: Vec<Group>,
     faults: bool,
 }
 
 impl Sim {
-    fn new(seed: u64) -> Self {
+    /// A cluster of that many nodes to which nothing has happened yet.
+    #[must_use]
+    pub fn new(seed: u64, nodes: usize) -> Self {
         Self {
             dice: Dice(seed),
-            cluster: Cluster::new(4),
+            cluster: Cluster::new(nodes),
             driver: Driver::new(IdSource::seeded(seed)),
+            rules: Rules::default(),
+            steps: 0,
             late: Vec::new(),
             faults: true,
         }
     }
 
+    /// One thing happens, and the driver looks at it.
+    pub fn step(&mut self) {
+        self.happen();
+        self.round();
+    }
+
+    /// Entries and rounds so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The faults stop and every node comes back: all has to come to rest, and to be as it
+    /// should.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub fn heal(&mut self) {
+        self.faults = false;
+        self.begin_again();
+        let nodes: Vec<_> = self.cluster.view().nodes().cloned().collect();
+        for node in nodes {
+            if node.status.state != NodeState::Ready {
+                let up = self.cluster.up(node.id);
+                self.change(up);
+            }
+            let turn = self.cluster.turn(node.id, Availability::Active);
+            self.change(turn);
+        }
+        self.settle();
+        end::check(&self.cluster);
+    }
+
+    /// Two nodes never come back and every service is removed: nothing may be left.
+    ///
+    /// # Panics
+    ///
+    /// When something is.
+    pub fn clear(&mut self) {
+        self.faults = false;
+        self.begin_again();
+        let view = self.cluster.view();
+        for (index, node) in view.nodes().enumerate() {
+            let change =
+                if index < 2 { self.cluster.down(node.id) } else { self.cluster.up(node.id) };
+            self.change(change);
+        }
+        for service in view.services() {
+            self.change(Change::RemoveService(service.id));
+        }
+        self.settle();
+        let left = self.cluster.view().tasks().count();
+        assert_eq!(left, 0, "tasks are left");
+    }
+
     /// Applies groups as one entry, which the driver sees.
     fn commit(&mut self, groups: Vec<Group>) -> Vec<Result<(), ProposeError>> {
+        self.steps += 1;
         let before = self.cluster.view();
         let applied = self.cluster.apply(groups);
         self.driver.note(&applied.events);
-        check_growth(&applied.events);
-        self.cluster.check_starts(&before);
-        check_places(&self.cluster);
+        let after = self.cluster.view();
+        let (batch, now) = (&applied.events, self.cluster.now);
+        self.rules.check(&Step { before: &before, after: &after, batch, now });
         let results = applied.results.into_iter();
         results.map(|it| it.map(|_| ()).map_err(ProposeError::Refused)).collect()
     }
@@ -85,6 +134,7 @@ impl Sim {
 
     /// One round of the driver. True when it had nothing to do.
     fn round(&mut self) -> bool {
+        self.steps += 1;
         let now = self.cluster.now;
         let plan = self.driver.round(&self.cluster.view(), now);
         if plan.groups.is_empty() {
@@ -141,7 +191,7 @@ impl Sim {
         let node = self.dice.pick(&nodes).unwrap();
         match self.dice.roll(24) {
             0 if services.len() < 5 => {
-                let (kind, replicas) = (self.dice.roll(9), self.dice.roll(6));
+                let (kind, replicas) = (self.dice.roll(cluster::KINDS), self.dice.roll(6));
                 let create = self.cluster.service(kind, replicas);
                 self.change(create);
             }
@@ -175,7 +225,8 @@ impl Sim {
             7 => {
                 use Availability::{Active, Drain, Pause};
                 let to = self.dice.pick(&[Active, Active, Drain, Pause]).unwrap();
-                self.change(Cluster::turn(node, to));
+                let turn = self.cluster.turn(node, to);
+                self.change(turn);
             }
             8..=10 => {
                 use TaskState::{Complete, Failed, Rejected, Shutdown};
@@ -220,121 +271,5 @@ impl Sim {
             self.cluster.now = at;
         }
         panic!("not at rest after {ROUNDS} rounds");
-    }
-}
-
-/// What is wanted and observed of a task only grows.
-fn check_growth(batch: &Batch) {
-    for event in &batch.events {
-        if let Event::Updated { old: Object::Task(old), new: Object::Task(new) } = event {
-            assert!(old.desired <= new.desired, "{old:?} to {new:?}");
-            assert!(old.status.state <= new.status.state, "{old:?} to {new:?}");
-        }
-    }
-}
-
-/// One task is wanted per place, and beside it at most one that a start-first update exchanges;
-/// no port and no byte of a node is given twice.
-fn check_places(cluster: &Cluster) {
-    let view = cluster.view();
-    let mut wanted: BTreeMap<_, Vec<&Arc<Task>>> = BTreeMap::new();
-    for task in view.tasks().filter(|task| task.wanted()) {
-        let node = task.node.filter(|_| task.template.global);
-        wanted.entry((task.service().unwrap(), task.slot, node)).or_default().push(task);
-    }
-    for ((service, ..), tasks) in wanted {
-        let most = 1 + usize::from(cluster.starts_first(service));
-        assert!(tasks.len() <= most, "these are wanted in one place: {tasks:?}");
-    }
-    for node in view.nodes() {
-        let tasks = || view.tasks_on_node(&node.id).filter(|task| task.may_run());
-        let ports = tasks()
-            .filter(|task| task.template.endpoint.ports.iter().any(|port| port.published == PORT));
-        assert!(ports.count() <= 1, "a port of {} is given twice", node.id);
-        let bytes: i64 = tasks().map(|task| task.spec().resources.reservations.memory_bytes).sum();
-        assert!(bytes <= MEMORY, "{bytes} bytes of {} are reserved", node.id);
-    }
-}
-
-/// Each service has its slots, of each of which the newest task runs, waits for room, or ended
-/// for good; and nothing is left of services that are gone.
-fn check_end(cluster: &Cluster) {
-    let view = cluster.view();
-    for service in view.services() {
-        let places = match service.spec.mode {
-            ServiceMode::Replicated { replicas } => usize::try_from(replicas).unwrap(),
-            _ => view.nodes().count(),
-        };
-        let mut slots: BTreeMap<_, &Arc<Task>> = BTreeMap::new();
-        for task in view.tasks_of_service(&service.id) {
-            slots.insert((task.slot, task.node.filter(|_| task.template.global)), task);
-        }
-        assert_eq!(slots.len(), places, "{slots:?}");
-        for newest in slots.into_values() {
-            let runs = newest.wanted() && newest.status.state == TaskState::Running;
-            let waits = newest.wanted() && newest.status.err.starts_with("no suitable node (");
-            let limited = newest.spec().restart != Default::default();
-            let ended = limited && !newest.wanted() && newest.status.state.is_terminal();
-            assert!(runs || waits || ended, "{newest:?}");
-        }
-    }
-    for task in view.tasks() {
-        assert!(view.service(&task.service().unwrap()).is_some(), "{task:?} is left");
-        assert!(task.wanted() || task.status.state.is_terminal(), "{task:?} lingers");
-    }
-    let mut ids = IdSource::seeded(0);
-    let rest = plan(&view, Scope::All, &mut ids, cluster.now);
-    assert!(rest.groups.is_empty(), "a full pass finds more to do: {rest:?}");
-}
-
-#[test]
-fn whatever_fails_the_cluster_keeps_its_word_and_comes_to_rest() {
-    for seed in 0..SEEDS {
-        let mut sim = Sim::new(seed);
-        for _ in 0..STEPS {
-            sim.happen();
-            sim.round();
-        }
-
-        sim.faults = false;
-        sim.begin_again();
-        let nodes: Vec<_> = sim.cluster.view().nodes().cloned().collect();
-        for node in nodes {
-            if node.status.state != NodeState::Ready {
-                let up = sim.cluster.up(node.id);
-                sim.change(up);
-            }
-            sim.change(Cluster::turn(node.id, Availability::Active));
-        }
-        sim.settle();
-
-        check_end(&sim.cluster);
-    }
-}
-
-/// The bytes a node has are all given, and taken back, however long a node is away.
-#[test]
-fn a_node_that_never_comes_back_leaves_nothing_behind() {
-    for seed in 0..SEEDS / 4 {
-        let mut sim = Sim::new(seed);
-        for _ in 0..STEPS {
-            sim.happen();
-            sim.round();
-        }
-
-        sim.faults = false;
-        sim.begin_again();
-        let view = sim.cluster.view();
-        for (index, node) in view.nodes().enumerate() {
-            let change =
-                if index < 2 { sim.cluster.down(node.id) } else { sim.cluster.up(node.id) };
-            sim.change(change);
-        }
-        for service in view.services() {
-            sim.change(Change::RemoveService(service.id));
-        }
-        sim.settle();
-
-        assert_eq!(sim.cluster.view().tasks().count(), 0);
     }
 }

@@ -1,4 +1,6 @@
 //! The simulated cluster: the real state, a clock, and nodes that report.
+//!
+//! It makes changes and applies entries; what happens when is the business of its users.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,44 +12,41 @@ use swarm_types::spec::service::{
     EndpointMode, EndpointSpec, FailureAction, PortConfig, Protocol, PublishMode, ServiceMode,
     ServiceSpec, UpdateConfig, UpdateOrder,
 };
-use swarm_types::spec::task::{RestartCondition, TaskRuntime};
+use swarm_types::spec::task::{
+    GenericResource, PlacementPreference, RestartCondition, TaskRuntime,
+};
 use swarm_types::{
     Change, Entry, Group, IdSource, LEVEL, Meta, Node, NodeId, ObserveTask, OpenSession, Service,
     ServiceId, Task, TaskId, TaskState, TaskStatus, Timestamp,
 };
 
-/// Bytes each node has.
-pub(super) const MEMORY: i64 = 4 << 30;
+/// The label of the zone a node is in.
+const ZONE: &str = "zone";
+/// The user-defined resource of which each node has two units.
+const GPU: &str = "gpu";
 /// The port of the host that some services publish.
-pub(super) const PORT: u16 = 80;
-/// How long a task may take to end before another may start in its place.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PORT: u16 = 80;
 
-pub(super) struct Cluster {
+/// Kinds of services there are.
+pub(crate) const KINDS: u64 = 12;
+
+/// The simulated cluster.
+pub struct Cluster {
     state: State,
-    pub(super) now: Timestamp,
+    /// Its clock.
+    pub now: Timestamp,
     ids: IdSource,
 }
 
 impl Cluster {
-    pub(super) fn new(nodes: usize) -> Self {
+    /// A cluster of that many nodes, all ready.
+    #[must_use]
+    pub fn new(nodes: usize) -> Self {
         let (state, ids) = (State::new(), IdSource::seeded(1));
         let mut cluster = Self { state, now: Timestamp(1_000_000_000_000_000_000), ids };
-        for _ in 0..nodes {
-            let id: NodeId = cluster.ids.draw();
-            let node = Node {
-                id,
-                meta: Meta::default(),
-                spec: NodeSpec::default(),
-                description: NodeDescription::default(),
-                status: NodeStatus::default(),
-                role: Default::default(),
-                key_fingerprint: Vec::new(),
-                session: None,
-                attachments: Vec::new(),
-                manager_addr: String::new(),
-                raft_id: 0,
-            };
+        for number in 0..nodes {
+            let node = cluster.fresh(number);
+            let id = node.id;
             let changes = [Change::CreateNode(Box::new(node)), cluster.up(id)];
             let groups = changes.map(|change| cluster.group(change));
             cluster.apply(groups.into());
@@ -55,26 +54,57 @@ impl Cluster {
         cluster
     }
 
-    pub(super) fn view(&self) -> Snapshot {
+    /// A node that never had a session; nodes are in two zones by turns.
+    fn fresh(&mut self, number: usize) -> Node {
+        let mut spec = NodeSpec::default();
+        spec.annotations.labels.insert(ZONE.to_owned(), ["a", "b"][number % 2].to_owned());
+        Node {
+            id: self.ids.draw(),
+            meta: Meta::default(),
+            spec,
+            description: NodeDescription::default(),
+            status: NodeStatus::default(),
+            role: Default::default(),
+            key_fingerprint: Vec::new(),
+            session: None,
+            attachments: Vec::new(),
+            manager_addr: String::new(),
+            raft_id: 0,
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn view(&self) -> Snapshot {
         self.state.snapshot()
     }
 
-    pub(super) fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.now = self.now.after(time);
     }
 
-    pub(super) fn group(&mut self, change: Change) -> Group {
+    /// A group of one change.
+    pub fn group(&mut self, change: Change) -> Group {
         Group { request: self.ids.draw(), expect: Vec::new(), changes: vec![change] }
     }
 
-    pub(super) fn apply(&mut self, groups: Vec<Group>) -> Applied {
+    /// Applies groups as one entry.
+    pub fn apply(&mut self, groups: Vec<Group>) -> Applied {
         let groups = groups.into_iter().map(Arc::new).collect();
         let entry = Entry { level: LEVEL, at: self.now, groups, check: None };
         self.state.apply(self.view().applied() + 1, &entry).unwrap()
     }
 
-    pub(super) fn up(&mut self, node: NodeId) -> Change {
-        let description = NodeDescription { memory_bytes: MEMORY, ..NodeDescription::default() };
+    /// A node opens a session.
+    pub fn up(&mut self, node: NodeId) -> Change {
+        let unit =
+            |name: &str| GenericResource::Named { kind: GPU.to_owned(), value: name.to_owned() };
+        let description = NodeDescription {
+            nano_cpus: 4_000_000_000,
+            memory_bytes: 4 << 30,
+            generic: vec![unit("0"), unit("1")],
+            ..NodeDescription::default()
+        };
         Change::OpenSession(Box::new(OpenSession {
             node,
             session: self.ids.draw(),
@@ -85,17 +115,19 @@ impl Cluster {
         }))
     }
 
-    pub(super) fn down(&self, node: NodeId) -> Change {
+    pub(crate) fn down(&self, node: NodeId) -> Change {
         let session = self.view().node(&node).and_then(|it| it.session.as_ref().map(|it| it.id));
         Change::NodeDown { node, session, message: "silent".to_owned() }
     }
 
-    pub(super) fn turn(node: NodeId, availability: Availability) -> Change {
-        Change::UpdateNode(node, NodeSpec { availability, ..NodeSpec::default() })
+    pub(crate) fn turn(&self, id: NodeId, availability: Availability) -> Change {
+        let view = self.view();
+        let spec = view.node(&id).map(|node| node.spec.clone()).unwrap_or_default();
+        Change::UpdateNode(id, NodeSpec { availability, ..spec })
     }
 
-    /// A new service; its kind says what is special about it.
-    pub(super) fn service(&mut self, kind: u64, replicas: u64) -> Change {
+    /// A new service; its kind, one of [`KINDS`], says what is special about it.
+    pub fn service(&mut self, kind: u64, replicas: u64) -> Change {
         let id: ServiceId = self.ids.draw();
         let mode = ServiceMode::Replicated { replicas };
         let mut spec = ServiceSpec { mode, ..ServiceSpec::default() };
@@ -117,6 +149,16 @@ impl Cluster {
                 let delay = Duration::from_secs(3);
                 spec.update = Some(UpdateConfig { failure_action, delay, ..config });
             }
+            9 => spec.task.placement.constraints = vec![format!("node.labels.{ZONE}==a")],
+            10 => {
+                let descriptor = format!("node.labels.{ZONE}");
+                spec.task.placement.preferences = vec![PlacementPreference::Spread { descriptor }];
+                spec.task.resources.reservations.nano_cpus = 1_500_000_000;
+            }
+            11 => {
+                let unit = GenericResource::Discrete { kind: GPU.to_owned(), value: 1 };
+                spec.task.resources.reservations.generic = vec![unit];
+            }
             _ => {}
         }
         Change::CreateService(Box::new(Service {
@@ -131,7 +173,7 @@ impl Cluster {
     }
 
     /// What the task's node reports; nothing from one that is not up.
-    pub(super) fn report(&self, task: TaskId, state: TaskState) -> Option<Change> {
+    pub(crate) fn report(&self, task: TaskId, state: TaskState) -> Option<Change> {
         let view = self.view();
         let node = view.node(&view.task(&task)?.node?)?;
         let session = node.session.as_ref()?.id;
@@ -141,44 +183,10 @@ impl Cluster {
     }
 
     /// What nodes report that bring every task where it should be.
-    pub(super) fn moves(&self) -> Vec<Change> {
+    pub(crate) fn moves(&self) -> Vec<Change> {
         let view = self.view();
         let lags = |task: &&Arc<Task>| task.may_run() && task.status.state < goal(task);
         view.tasks().filter(lags).filter_map(|task| self.report(task.id, goal(task))).collect()
-    }
-
-    /// True when tasks of the service may run beside those they take over from.
-    pub(super) fn starts_first(&self, service: ServiceId) -> bool {
-        let view = self.view();
-        view.service(&service).is_none_or(|service| {
-            let update = service.spec.update.as_ref();
-            update.is_some_and(|config| config.order == UpdateOrder::StartFirst)
-        })
-    }
-
-    /// No task was let start while one before it in the slot may run on a node that is not down,
-    /// unless that one was waited for long enough.
-    pub(super) fn check_starts(&self, before: &Snapshot) {
-        let view = self.view();
-        let started = |view: &Snapshot, task: &Task| {
-            view.task(&task.id).is_some_and(|it| it.desired == TaskState::Running)
-        };
-        for task in view.tasks().filter(|it| started(&view, it) && !started(before, it)) {
-            let service = task.service().unwrap();
-            let earlier = view.tasks_in_slot(&service, task.slot);
-            let earlier = earlier.take_while(|it| it.id != task.id);
-            let same_place = |it: &&Arc<Task>| !task.template.global || it.node == task.node;
-            for other in earlier.filter(same_place).filter(|it| it.may_run()) {
-                if other.wanted() {
-                    assert!(self.starts_first(service), "{task:?} runs beside {other:?}");
-                    continue;
-                }
-                let node = other.node.and_then(|node| view.node(&node));
-                let lost = node.is_none_or(|node| node.status.state == NodeState::Down);
-                let waited = self.now.since(task.meta.created_at) >= PATIENCE;
-                assert!(lost || waited, "{task:?} does not wait for {other:?}");
-            }
-        }
     }
 }
 
