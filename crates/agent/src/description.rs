@@ -6,6 +6,8 @@ use std::thread;
 use swarm_types::object::node::{NodeDescription, TlsInfo};
 use swarm_types::spec::task::Platform;
 
+use crate::executor::template::NodeFacts;
+
 /// What does not change while the daemon runs; the rest is read when a session opens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Identity {
@@ -31,6 +33,15 @@ pub(crate) fn describe(identity: &Identity, tls: TlsInfo) -> NodeDescription {
         engine_version: identity.engine_version.clone(),
         tls,
         ..NodeDescription::default()
+    }
+}
+
+/// What of it placeholders may name.
+pub(crate) fn facts(description: &NodeDescription) -> NodeFacts {
+    NodeFacts {
+        hostname: description.hostname.clone(),
+        architecture: description.platform.architecture.clone(),
+        os: description.platform.os.clone(),
     }
 }
 

@@ -2,10 +2,12 @@
 //! this node's containerd, and reports what happened to them.
 //!
 //! [`session`] talks to the managers, [`worker`] holds the tasks, [`task::step`] decides what
-//! happens to each, [`executor`] does it, [`reporter`] keeps what the managers have to hear.
+//! happens to each, [`executor`] does it, [`reporter`] keeps what the managers have to hear,
+//! [`store`] what a restart must not forget.
 //!
 //! The node never ends a task by itself: without a manager it goes on with what it has. Stopping
-//! the agent leaves every container as it is; the next agent finds them by their task ids.
+//! the agent leaves every container as it is; the next agent adopts them from the store, before
+//! any manager answers.
 #![warn(missing_docs)]
 
 mod backoff;
@@ -14,31 +16,47 @@ mod executor;
 mod managers;
 mod reporter;
 mod session;
+mod store;
 mod task;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use swarm_crypto::tls::{self, Credentials};
+use swarm_net::Net;
 use swarm_runtime::Runtime;
 use swarm_types::Node;
 use swarm_types::object::node::TlsInfo;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::executor::containerd::Containerd;
 use crate::managers::Managers;
 use crate::reporter::Reporter;
-use crate::session::{Obeyed, Sessions};
+use crate::session::Sessions;
+pub use crate::store::StoreError;
+use crate::store::{Opened, Store};
 use crate::worker::Worker;
+
+/// How long the last records may take to be written.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What an agent needs besides managers and credentials.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where containers run.
     pub runtime: Runtime,
+    /// The networks of tasks; `None` serves only tasks on the host's network.
+    pub net: Option<Net>,
+    /// Where the agent keeps what it must not forget; made when it is not there.
+    pub state_dir: PathBuf,
+    /// Where the files of its containers are, in `tasks`; lost in a reboot, as they are.
+    pub run_dir: PathBuf,
     /// Version of the daemon, shown as the node's engine version.
     pub engine_version: String,
     /// Name of the node; empty means the machine's host name.
@@ -62,6 +80,11 @@ pub enum AgentState {
         /// The node as the cluster holds it; `None` when this version cannot read it.
         node: Option<Box<Node>>,
     },
+    /// Cannot go on, as it cannot keep what it is told any more. Containers go on.
+    Failed {
+        /// Why, for people.
+        why: String,
+    },
     /// Was stopped.
     Stopped,
 }
@@ -72,32 +95,47 @@ pub struct Agent {
     state: watch::Receiver<AgentState>,
     stop: CancellationToken,
     sessions: JoinHandle<()>,
+    /// Ends when the store's files are free.
+    closed: oneshot::Receiver<()>,
 }
 
 impl Agent {
-    /// Starts an agent that looks for a session with one of `managers`, each `HOST:PORT`, the
-    /// preferred first; later the managers themselves say who they are. Must be called within a
-    /// tokio runtime.
-    #[must_use]
-    pub fn start(options: Options, managers: Vec<String>, credentials: Credentials) -> Self {
-        let Options { runtime, engine_version, hostname, tls } = options;
+    /// Starts an agent that goes on with the tasks it had, and looks for a session with one of
+    /// `managers`, each `HOST:PORT`, the preferred first, or with one it knew before.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when what it kept cannot be trusted; nothing was touched then.
+    pub async fn start(
+        options: Options,
+        mut managers: Vec<String>,
+        credentials: Credentials,
+    ) -> Result<Self, StoreError> {
+        let Options { runtime, net, state_dir, run_dir, engine_version, hostname, tls } = options;
+        let Opened { store, kept, closed } = Store::open(&state_dir).await?;
         let identity = description::Identity { hostname, engine_version };
         let reporter = Reporter::default();
         let (state, receiver) = watch::channel(AgentState::Searching { why: String::new() });
+        let known = kept.managers.iter().filter(|known| !managers.contains(known)).cloned();
+        managers.extend(known.collect::<Vec<_>>());
+        let node = description::facts(&description::describe(&identity, tls.clone()));
+        let executor = Arc::new(Containerd { runtime, net, node, files: run_dir.join("tasks") });
+        let obeyed = kept.obeyed;
         let sessions = Sessions {
             dial: Box::new(move |manager| Ok(tls::channel(manager, &credentials)?)),
             describe: Box::new(move || description::describe(&identity, tls.clone())),
             boot_id: description::boot_id(),
             managers: Managers::new(managers),
-            worker: Worker::new(Arc::new(Containerd::new(runtime)), reporter.clone()),
+            worker: Worker::adopt(executor, reporter.clone(), store.clone(), kept),
+            store,
             reporter,
             state,
-            obeyed: Obeyed::default(),
+            obeyed,
             backoff: Backoff::default(),
         };
         let stop = CancellationToken::new();
         let sessions = tokio::spawn(sessions.run(stop.clone()));
-        Self { state: receiver, stop, sessions }
+        Ok(Self { state: receiver, stop, sessions, closed })
     }
 
     /// Its present state and every later one.
@@ -112,6 +150,8 @@ impl Agent {
         self.stop.cancel();
         // The result only says whether the task panicked; then too, nothing of it is left.
         let _ = (&mut self.sessions).await;
+        // The next agent of this process opens the same files. Only ever dropped: an error.
+        let _ = timeout(CLOSE_DEADLINE, &mut self.closed).await;
     }
 }
 

@@ -50,17 +50,24 @@ impl Managers {
         }
     }
 
-    /// The managers there are now, according to the present session.
-    pub(crate) fn replace(&mut self, managers: Vec<String>) {
-        if managers.is_empty() {
-            return;
+    /// The managers there are now, according to the present session; true when they are others
+    /// than before.
+    pub(crate) fn replace(&mut self, managers: Vec<String>) -> bool {
+        let sorted = |mut managers: Vec<String>| {
+            managers.sort();
+            managers
+        };
+        if managers.is_empty() || sorted(managers.clone()) == sorted(self.known()) {
+            return false;
         }
         self.tried.retain(|manager| managers.contains(manager));
         let fresh = managers.into_iter().filter(|manager| !self.tried.contains(manager));
         self.untried = fresh.collect();
+        true
     }
 
-    fn known(&self) -> Vec<String> {
+    /// All of them.
+    pub(crate) fn known(&self) -> Vec<String> {
         self.tried.iter().chain(&self.untried).cloned().collect()
     }
 }
@@ -101,9 +108,10 @@ mod tests {
         let mut managers = managers(&["a", "b"]);
         assert_eq!(managers.next().as_deref(), Some("a"));
 
-        managers.replace(vec!["c".to_owned(), "a".to_owned()]);
+        assert!(managers.replace(vec!["c".to_owned(), "a".to_owned()]));
         assert_eq!(round(&mut managers), ["c"]);
-        managers.replace(Vec::new());
+        assert!(!managers.replace(Vec::new()));
+        assert!(!managers.replace(vec!["a".to_owned(), "c".to_owned()]), "the same ones");
 
         assert_eq!(round(&mut managers), ["a", "c"]);
     }

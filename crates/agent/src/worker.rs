@@ -1,15 +1,16 @@
 //! The tasks of this node: one runner each, ordered by assignments.
 //!
-//! Assignments only change what runners are told; nothing here waits for a container, so a
-//! session can take the next message at once. Runners live on when a session ends: a worker
-//! without a manager keeps what it has.
+//! Assignments are put into the store, then change what runners are told; nothing here waits
+//! for a container, so a session can take the next message at once. Runners live on when a
+//! session ends: a worker without a manager keeps what it has. A fresh agent has it again from
+//! the store, before any manager answers.
 //!
 //! Containers nobody ordered are found by [`Worker::strays`] after each complete assignment. A
 //! task is in the table before its container can exist, so whatever is found and not in the
 //! table is a stray.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use swarm_types::{Task, TaskId, TaskState, TaskStatus, Timestamp};
@@ -18,12 +19,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
+use crate::backoff::Backoff;
 use crate::executor::{Executor, Found};
 use crate::reporter::Reporter;
+use crate::session::Obeyed;
+use crate::store::{Change, Kept, Ordered, Store, StoreError};
 use crate::task::runner::{Order, Runner};
 
-/// Pause before containers are listed again after that failed.
-const LIST_RETRY: Duration = Duration::from_secs(1);
 /// How long runners may take to return when the agent stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -60,6 +62,7 @@ pub(crate) struct Unreadable {
 pub(crate) struct Worker<E> {
     executor: Arc<E>,
     reporter: Reporter,
+    store: Store,
     runners: BTreeMap<TaskId, Running>,
     /// True from a complete assignment until the strays were looked for.
     strays_due: bool,
@@ -67,30 +70,103 @@ pub(crate) struct Worker<E> {
 
 struct Running {
     orders: watch::Sender<Order>,
+    /// True once the runner takes no more orders.
+    closed: Closed,
     /// Aborts the runner when dropped.
     runner: AbortOnDropHandle<()>,
 }
 
+/// Held while an order is given and while the last one is checked, so that none gets lost
+/// between the two.
+type Closed = Arc<Mutex<bool>>;
+
+impl Running {
+    /// False when the runner takes no more orders.
+    fn tell(&self, change: impl FnOnce(&mut Order) -> bool) -> bool {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*closed {
+            self.orders.send_if_modified(change);
+        }
+        !*closed
+    }
+}
+
 impl<E: Executor> Worker<E> {
-    pub(crate) fn new(executor: Arc<E>, reporter: Reporter) -> Self {
-        Self { executor, reporter, runners: BTreeMap::new(), strays_due: false }
+    /// A worker that goes on with what the store kept.
+    pub(crate) fn adopt(executor: Arc<E>, reporter: Reporter, store: Store, kept: Kept) -> Self {
+        let runners = BTreeMap::new();
+        let mut worker = Self { executor, reporter, store, runners, strays_due: false };
+        let Kept { orders, mut statuses, .. } = kept;
+        for (task, ordered) in orders {
+            let kept = statuses.remove(&task);
+            match ordered {
+                Ordered::Pursue(ordered) => {
+                    let status = kept.unwrap_or_else(|| ordered.status.clone());
+                    if status.state > ordered.status.state {
+                        worker.reporter.observe(task, status.clone());
+                    }
+                    worker.spawn(task, status, Order::Pursue(Arc::from(ordered)));
+                }
+                Ordered::Remove { grace } => {
+                    worker.spawn(task, kept.unwrap_or_default(), Order::Remove { grace });
+                }
+            }
+        }
+        worker
     }
 
-    /// Takes an assignment.
-    pub(crate) fn obey(&mut self, assignment: Assignment) {
+    /// Takes an assignment: when this returns, it is kept and the runners are told.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Stopped`]: nothing of it is obeyed.
+    pub(crate) async fn obey(
+        &mut self,
+        mut assignment: Assignment,
+        obeyed: Obeyed,
+    ) -> Result<(), StoreError> {
         self.runners.retain(|_, running| !running.runner.is_finished());
         if assignment.extent == Extent::Everything {
             let unreadable = assignment.unreadable.iter().map(|refused| refused.task);
             let named = assignment.tasks.iter().map(|task| task.id);
             let kept: BTreeSet<TaskId> = named.chain(unreadable).collect();
             let dropped = self.runners.keys().filter(|task| !kept.contains(task)).copied();
-            dropped.collect::<Vec<_>>().into_iter().for_each(|task| self.remove(task));
+            assignment.removed.extend(dropped);
             self.reporter.forget_all_but(&kept);
             self.strays_due = true;
         }
+        self.store.keep(self.changes(&assignment, obeyed)).await?;
         assignment.tasks.into_iter().for_each(|task| self.pursue(task));
         assignment.unreadable.into_iter().for_each(|refused| self.refuse(refused));
         assignment.removed.into_iter().for_each(|task| self.remove(task));
+        Ok(())
+    }
+
+    /// What the store does not hold yet; at most one order per task.
+    fn changes(&self, assignment: &Assignment, obeyed: Obeyed) -> Vec<Change> {
+        let mut orders = BTreeMap::new();
+        let mut changes = vec![Change::Obeyed(obeyed)];
+        for task in &assignment.tasks {
+            let told = self.runners.get(&task.id).map(|running| running.orders.borrow());
+            match told.as_deref() {
+                Some(Order::Pursue(known)) if **known == *task => continue,
+                Some(Order::Pursue(_)) => {}
+                // Its earlier life is over: what was seen of it is not true of this one.
+                Some(Order::Remove { .. }) | None => {
+                    changes.push(Change::Status(task.id, task.status.clone()));
+                }
+            }
+            orders.insert(task.id, Ordered::Pursue(Box::new(task.clone())));
+        }
+        for task in &assignment.removed {
+            let told = self.runners.get(task).map(|running| running.orders.borrow());
+            if let Some(Order::Pursue(known)) = told.as_deref() {
+                let grace = crate::task::runner::grace(known);
+                orders.insert(*task, Ordered::Remove { grace });
+            }
+        }
+        changes.extend(orders.into_iter().map(|(task, order)| Change::Order(task, order)));
+        changes
     }
 
     /// Lists the containers of ours, once that is due; pending while it is not. Tries until it
@@ -101,12 +177,17 @@ impl<E: Executor> Worker<E> {
             if !due {
                 return std::future::pending().await;
             }
+            let (mut backoff, mut told) = (Backoff::default(), String::new());
             loop {
                 match executor.found().await {
                     Ok(found) => return found,
-                    Err(error) => warn!(error = error.in_full(), "cannot list containers"),
+                    Err(error) if error.in_full() == told => {}
+                    Err(error) => {
+                        told = error.in_full();
+                        warn!(error = told, "cannot list containers; tried until it works");
+                    }
                 }
-                sleep(LIST_RETRY).await;
+                sleep(backoff.next()).await;
             }
         }
     }
@@ -146,9 +227,14 @@ impl<E: Executor> Worker<E> {
     fn pursue(&mut self, task: Task) {
         let (id, status) = (task.id, task.status.clone());
         let order = Order::Pursue(Arc::new(task));
-        match self.runners.get(&id) {
-            Some(running) => drop(running.orders.send_replace(order)),
-            None => self.spawn(id, status, order),
+        let told = self.runners.get(&id).is_some_and(|running| {
+            running.tell(|now| {
+                *now = order.clone();
+                true
+            })
+        });
+        if !told {
+            self.spawn(id, status, order);
         }
     }
 
@@ -170,7 +256,7 @@ impl<E: Executor> Worker<E> {
     fn remove(&mut self, task: TaskId) {
         self.reporter.forget(task);
         if let Some(running) = self.runners.get(&task) {
-            running.orders.send_if_modified(|order| {
+            running.tell(|order| {
                 let grace = order.grace();
                 let pursued = matches!(order, Order::Pursue(_));
                 *order = Order::Remove { grace };
@@ -180,17 +266,36 @@ impl<E: Executor> Worker<E> {
     }
 
     fn spawn(&mut self, task: TaskId, status: TaskStatus, order: Order) {
-        let (orders, receiver) = watch::channel(order);
-        let runner = Runner {
-            executor: Arc::clone(&self.executor),
-            reporter: self.reporter.clone(),
-            task,
-            status,
-            kill_at: None,
-            quiet: false,
+        let (orders, mut receiver) = watch::channel(order);
+        let closed = Closed::default();
+        let (executor, reporter) = (Arc::clone(&self.executor), self.reporter.clone());
+        let (store, closing) = (self.store.clone(), Arc::clone(&closed));
+        let life = move |status| {
+            Runner::new(Arc::clone(&executor), reporter.clone(), store.clone(), task, status)
         };
-        let runner = AbortOnDropHandle::new(tokio::spawn(runner.run(receiver)));
-        self.runners.insert(task, Running { orders, runner });
+        let mut runner = life(status);
+        let running = async move {
+            while runner.run(&mut receiver).await {
+                match reassigned(&closing, &receiver) {
+                    Some(status) => runner = life(status),
+                    None => return,
+                }
+            }
+        };
+        let runner = AbortOnDropHandle::new(tokio::spawn(running));
+        self.runners.insert(task, Running { orders, closed, runner });
+    }
+}
+
+/// How far a task is that was ordered again while it was removed; `None` closes the runner.
+fn reassigned(closing: &Closed, orders: &watch::Receiver<Order>) -> Option<TaskStatus> {
+    let mut closed = closing.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*orders.borrow() {
+        Order::Pursue(task) => Some(task.status.clone()),
+        Order::Remove { .. } => {
+            *closed = true;
+            None
+        }
     }
 }
 

@@ -68,6 +68,18 @@ pub enum NodeError {
     /// The replicated store does not open.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The networks of tasks cannot be made.
+    #[error("the networks of tasks")]
+    Net(#[from] swarm_net::NetError),
+    /// What the agent kept cannot be used.
+    #[error(transparent)]
+    Worker(#[from] swarm_agent::StoreError),
+    /// The agent cannot keep what it is told any more.
+    #[error("the node's tasks: {why}; start the daemon again, containers go on meanwhile")]
+    Agent {
+        /// What happened.
+        why: String,
+    },
     /// A part of the manager failed; the log says which.
     #[error("a part of the manager failed, the log says which; start the daemon again")]
     Manager,

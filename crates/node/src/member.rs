@@ -1,16 +1,18 @@
 //! What a node runs while it is part of a cluster.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnetwork::Ipv4Network;
 use swarm_agent::{Agent, AgentState};
 use swarm_crypto::KeyFile;
 use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
 use swarm_crypto::tls::Credentials;
 use swarm_manager::Manager;
+use swarm_net::Net;
 use swarm_raft::Raft;
 use swarm_types::object::node::{NodeState, TlsInfo};
 use swarm_types::spec::node::Availability;
@@ -26,6 +28,14 @@ use crate::{Inner, NodeError, advertise};
 /// How long a founded node may take until its own cluster hears it.
 const READY_DEADLINE: Duration = Duration::from_secs(20);
 const RAFT_DIR: &str = "raft";
+/// Bridge that tasks reach the world through.
+const BRIDGE: &str = "swarm0";
+/// Subnet of that bridge, unless a route of the host is in the way.
+const SUBNET: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::new(172, 29, 0, 0), 16) {
+    Some(subnet) => subnet,
+    None => unreachable!(),
+};
+const WORKER_DIR: &str = "worker";
 const KEY_FILE: &str = "raft.key";
 const CERTIFICATES: &str = "certificates";
 
@@ -60,6 +70,7 @@ impl Member {
         let state = match &*self.agent.state().borrow() {
             AgentState::Searching { why } => format!("no session with its manager: {why}"),
             AgentState::Connected { .. } => "it has a session, the cluster does not show it".into(),
+            AgentState::Failed { why } => why.clone(),
             AgentState::Stopped => "its agent has stopped".into(),
         };
         Err(NodeError::NotReady { waited_s: READY_DEADLINE.as_secs(), state })
@@ -106,7 +117,8 @@ impl Inner {
             raft.shutdown().await;
             return Err(error);
         }
-        let started = self.start(membership, raft, credentials, founding.root_pem, listener)?;
+        let started =
+            self.start(membership, raft, credentials, founding.root_pem, listener).await?;
         let started = member.insert(started);
         tokio::select! {
             ready = started.ready() => ready?,
@@ -146,7 +158,7 @@ impl Inner {
 
         let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
         let raft = Raft::open(self.raft_options(&membership), key.sealer()).await?;
-        let started = self.start(membership, raft, credentials, root, listener)?;
+        let started = self.start(membership, raft, credentials, root, listener).await?;
         *self.member.lock().await = Some(started);
         Ok(())
     }
@@ -202,7 +214,7 @@ impl Inner {
         swarm_raft::Options::new(dir, membership.node, membership.advertise.to_string())
     }
 
-    fn start(
+    async fn start(
         self: &Arc<Self>,
         membership: Membership,
         raft: Raft,
@@ -218,28 +230,47 @@ impl Inner {
         })
         .map_err(NodeError::io("serve", Path::new("the managers' port")))?;
         self.control.open(manager.local_control());
-        self.watch(raft.clone(), manager.failed());
+        let net = Net::open(swarm_net::Options {
+            run_dir: self.options.run_dir.clone(),
+            state_dir: self.options.state_dir.clone(),
+            bridge: BRIDGE.to_owned(),
+            subnet: SUBNET,
+        });
         let agent = Agent::start(
             swarm_agent::Options {
                 runtime: self.runtime.clone(),
+                net: Some(net.await?),
+                state_dir: self.options.state_dir.join(WORKER_DIR),
+                run_dir: self.options.run_dir.clone(),
                 engine_version: env!("CARGO_PKG_VERSION").to_owned(),
                 hostname: String::new(),
                 tls: TlsInfo { trust_root: root_pem, ..TlsInfo::default() },
             },
             vec![reachable(manager.address()).to_string()],
             credentials,
-        );
+        )
+        .await?;
+        self.watch(raft.clone(), manager.failed(), agent.state());
         Ok(Member { membership, raft, manager, agent })
     }
 
-    /// Fails the node when its store or its manager stops: half a manager must not go on.
-    fn watch(self: &Arc<Self>, raft: Raft, mut manager: watch::Receiver<bool>) {
+    /// Fails the node when its store, its manager or its agent stops: half a node must not go on.
+    fn watch(
+        self: &Arc<Self>,
+        raft: Raft,
+        mut manager: watch::Receiver<bool>,
+        mut agent: watch::Receiver<AgentState>,
+    ) {
         let inner = self.clone();
         self.tracker.spawn(async move {
             let mut stopped = raft.stopped();
             tokio::select! {
                 _ = stopped.wait_for(Option::is_some) => {}
                 _ = manager.wait_for(|failed| *failed) => {}
+                Ok(why) = failed(&mut agent) => {
+                    inner.failure.send_replace(Some(Arc::new(NodeError::Agent { why })));
+                    return;
+                }
                 () = inner.stopping.cancelled() => return,
             }
             // A manager ends with its store; the store knows why.
@@ -247,6 +278,18 @@ impl Inner {
             let failure = reason.map_or(NodeError::Manager, NodeError::Stopped);
             inner.failure.send_replace(Some(Arc::new(failure)));
         });
+    }
+}
+
+/// Why the agent cannot go on, once it cannot.
+async fn failed(
+    agent: &mut watch::Receiver<AgentState>,
+) -> Result<String, watch::error::RecvError> {
+    loop {
+        if let AgentState::Failed { why } = &*agent.borrow_and_update() {
+            return Ok(why.clone());
+        }
+        agent.changed().await?;
     }
 }
 

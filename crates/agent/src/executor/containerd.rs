@@ -4,31 +4,90 @@
 //! task finds its container. Every container in our containerd namespace that has such an id is
 //! ours.
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
-use swarm_runtime::{Error, Exit, Runtime};
-use swarm_types::{Task, TaskId};
+use swarm_net::{Attached, Net, NetError};
+use swarm_runtime::{
+    Auth, ContainerConfig, Error, ExecConfig, Network, ProbeEnd, RegistryError, Runtime,
+};
+use swarm_types::spec::container::{ContainerSpec, HealthConfig};
+use swarm_types::spec::service::PortConfig;
+use swarm_types::{Task, TaskId, Timestamp};
+use tracing::info;
 
-use super::{ExecError, Executor, Found, Pid, config};
+use super::config::{self, Place};
+use super::files;
+use super::template::NodeFacts;
+use super::{ExecError, Executor, Exit, Found, Pid};
+use crate::task::health::{Check, Probed};
 
 /// Runs tasks on containerd.
 pub(crate) struct Containerd {
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
+    /// `None` serves only tasks on the host's network.
+    pub(crate) net: Option<Net>,
+    /// What placeholders may name of the node.
+    pub(crate) node: NodeFacts,
+    /// Where the files of a container are, in a directory of its task.
+    pub(crate) files: PathBuf,
 }
 
 impl Containerd {
-    pub(crate) const fn new(runtime: Runtime) -> Self {
-        Self { runtime }
+    /// Has the image on the node; what is there is not asked for again.
+    async fn fetch(&self, spec: &ContainerSpec) -> Result<(), ExecError> {
+        let found = self.runtime.image(&spec.image).await;
+        if found.map_err(|error| read("look for the image of", error))?.is_some() {
+            return Ok(());
+        }
+        let auth = Auth::from_header(spec.pull.registry_auth.expose());
+        let auth = auth.map_err(|error| config::wrong("X-Registry-Auth", &error))?;
+        info!(image = spec.image, "pulls");
+        let pulled = self.runtime.pull(&spec.image, &auth, |_| {}).await;
+        pulled.map(drop).map_err(|error| unpulled(&spec.image, error))
+    }
+
+    /// Gives the task a network of its own; `None` when it wants the host's.
+    async fn attach(&self, task: &Task) -> Result<Option<Attached>, ExecError> {
+        let Place::Own(wish) = config::place(task)? else { return Ok(None) };
+        let field = "TaskTemplate.Networks";
+        let net = self.net.as_ref().ok_or(ExecError::Unsupported { field })?;
+        let attached = net.attach(task.id.as_str(), &wish).await;
+        attached.map(Some).map_err(|error| network("connect", error))
+    }
+
+    fn write_files(
+        &self,
+        task: &Task,
+        config: &ContainerConfig,
+        attached: Option<&Attached>,
+    ) -> Result<Vec<swarm_runtime::File>, ExecError> {
+        let Some(spec) = task.spec().container() else { return Ok(Vec::new()) };
+        let (name, own) = (config.hostname.as_deref(), attached.map(|it| it.address));
+        let wanted = files::wanted(spec, name, own);
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        files::write(&self.files.join(task.id.as_str()), &wanted).map_err(local("prepare"))
     }
 }
 
 impl Executor for Containerd {
-    async fn prepare(&self, task: &Task) -> Result<(), ExecError> {
-        let config = config::container(task)?;
+    async fn prepare(&self, task: &Task) -> Result<Vec<PortConfig>, ExecError> {
+        let mut config = config::container(task, &self.node)?;
+        let field = "TaskTemplate";
+        let spec = task.spec().container().ok_or(ExecError::Unsupported { field })?;
+        self.fetch(spec).await?;
+        let attached = self.attach(task).await?;
+        config.files = self.write_files(task, &config, attached.as_ref())?;
+        if let Some(attached) = &attached {
+            config.network = Network::Netns(attached.netns.clone());
+        }
         self.runtime.create(&config).await.map_err(|error| match error {
             Error::ImageMissing { .. } => ExecError::NoImage { image: config.image },
             error => read("prepare", error),
-        })
+        })?;
+        Ok(config::bound(task, attached.as_ref()))
     }
 
     async fn start(&self, task: &Task) -> Result<Pid, ExecError> {
@@ -38,20 +97,66 @@ impl Executor for Containerd {
         }
     }
 
-    async fn wait(&self, task: &Task) -> Result<i32, ExecError> {
+    async fn wait(&self, task: &Task) -> Result<Exit, ExecError> {
         let ended = self.runtime.wait(task.id.as_str()).await;
-        ended.map(code).map_err(|error| read("wait for", error))
+        ended.map(exit).map_err(|error| read("wait for", error))
     }
 
-    async fn stop(&self, task: TaskId, grace: Duration) -> Result<Option<i32>, ExecError> {
+    async fn check(&self, task: &Task) -> Result<Option<Check>, ExecError> {
+        let Some(spec) = task.spec().container() else { return Ok(None) };
+        let wish = spec.healthcheck.as_ref();
+        if wish.is_some_and(|wish| wish.test.first().is_some_and(|kind| kind == "NONE")) {
+            return Ok(None);
+        }
+        let image = self.runtime.image(&spec.image).await;
+        let image = image.map_err(|error| read("look for the image of", error))?;
+        let image = image.and_then(|image| image.config.healthcheck).map(|check| HealthConfig {
+            test: check.test,
+            interval: check.interval,
+            timeout: check.timeout,
+            retries: check.retries,
+            start_period: check.start_period,
+            start_interval: check.start_interval,
+        });
+        Ok(Check::of(wish, image.as_ref()))
+    }
+
+    async fn probe(&self, task: TaskId, command: &[String], limit: Duration) -> Probed {
+        let config = ExecConfig { args: command.to_vec(), ..ExecConfig::default() };
+        let probe = match self.runtime.probe(task.as_str(), &config, limit).await {
+            Ok(probe) => probe,
+            Err(error) => return Probed::Unasked { why: read("probe", error).in_full() },
+        };
+        let output = String::from_utf8_lossy(&probe.output);
+        match probe.end {
+            ProbeEnd::Exited(0) => Probed::Passed,
+            ProbeEnd::Exited(code) => Probed::Failed { why: format!("exit {code}: {output}") },
+            ProbeEnd::TimedOut => {
+                let limit = limit.as_secs_f64();
+                Probed::Failed { why: format!("health check exceeded timeout ({limit} s)") }
+            }
+        }
+    }
+
+    async fn stop(&self, task: TaskId, grace: Duration) -> Result<Option<Exit>, ExecError> {
         match self.runtime.stop(task.as_str(), None, grace).await {
             Err(Error::NotFound { .. }) => Ok(None),
-            ended => ended.map(|exit| exit.map(code)).map_err(|error| read("stop", error)),
+            ended => ended.map(|ended| ended.map(exit)).map_err(|error| read("stop", error)),
         }
     }
 
     async fn remove(&self, task: TaskId) -> Result<(), ExecError> {
-        self.runtime.remove(task.as_str()).await.map_err(|error| read("remove", error))
+        self.runtime.remove(task.as_str()).await.map_err(|error| read("remove", error))?;
+        if let Some(net) = &self.net {
+            let detached = net.detach(task.as_str()).await;
+            detached.map_err(|error| network("disconnect", error))?;
+        }
+        match std::fs::remove_dir_all(self.files.join(task.as_str())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(local("remove the files of")(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn found(&self) -> Result<Vec<Found>, ExecError> {
@@ -61,12 +166,49 @@ impl Executor for Containerd {
             let task = container.id.parse().ok()?;
             Some(Found { task, grace: config::grace(&container.labels) })
         });
-        Ok(ours.collect())
+        let mut found: Vec<Found> = ours.collect();
+        if let Some(net) = &self.net {
+            let attached = net.attached().await.map_err(|error| network("list", error))?;
+            for task in attached.iter().filter_map(|id| id.parse().ok()) {
+                if found.iter().all(|found| found.task != task) {
+                    // There is no container to be given any time.
+                    found.push(Found { task, grace: Duration::ZERO });
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
-fn code(exit: Exit) -> i32 {
-    i32::try_from(exit.code).unwrap_or(i32::MAX)
+/// What is about this task on this node ends it: another node may have what it lacks. The rest
+/// is about the node, and is mended or passes.
+fn network(verb: &'static str, error: NetError) -> ExecError {
+    let source = Box::new(error);
+    match *source {
+        NetError::PortTaken { .. } | NetError::NoPortLeft { .. } | NetError::NoAddressLeft(_) => {
+            ExecError::Failed { verb, source }
+        }
+        _ => ExecError::Later { verb, source },
+    }
+}
+
+fn exit(exit: swarm_runtime::Exit) -> Exit {
+    let since = exit.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = i64::try_from(since.as_nanos()).ok().filter(|nanos| *nanos > 0).map(Timestamp);
+    Exit { code: i32::try_from(exit.code).unwrap_or(i32::MAX), at }
+}
+
+/// What may pass is tried again; the rest has Docker's words.
+fn unpulled(image: &str, error: Error) -> ExecError {
+    match error {
+        Error::Registry(refusal) if refusal.is_transient() => {
+            ExecError::Later { verb: "pull the image of", source: Box::new(refusal) }
+        }
+        Error::Registry(RegistryError::NotFound { .. }) => {
+            ExecError::NoImage { image: image.to_owned() }
+        }
+        error => read("pull the image of", error),
+    }
 }
 
 fn read(verb: &'static str, error: Error) -> ExecError {
@@ -75,6 +217,11 @@ fn read(verb: &'static str, error: Error) -> ExecError {
         Error::NotFound { .. } | Error::NoProcess { .. } => ExecError::Gone,
         error => ExecError::Failed { verb, source: Box::new(error) },
     }
+}
+
+/// The node's disk may have room again later.
+fn local(verb: &'static str) -> impl FnOnce(std::io::Error) -> ExecError {
+    move |source| ExecError::Later { verb, source: Box::new(source) }
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use swarm_types::{Task, TaskId};
+use swarm_types::spec::container::HealthConfig;
+use swarm_types::spec::service::PortConfig;
+use swarm_types::{Task, TaskId, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::{ExecError, Executor, Found, Pid};
+use super::{ExecError, Executor, Exit, Found, Pid};
+use crate::task::health::{Check, Probed};
 
 /// Process id of every container here.
 pub(crate) const PID: Pid = 42;
@@ -24,6 +27,14 @@ pub(crate) struct World {
     pub(crate) no_wait: bool,
     /// True while the node has no image.
     pub(crate) no_image: bool,
+    /// True while containerd stops nothing.
+    pub(crate) no_stop: bool,
+    /// True while nothing can be started, for good.
+    pub(crate) no_start: bool,
+    /// The next pulls that fail for now.
+    pub(crate) failing_pulls: usize,
+    /// What the probes say; no health check without one.
+    pub(crate) probe: Option<Probed>,
     /// Tasks that end only by SIGKILL.
     pub(crate) stubborn: BTreeSet<TaskId>,
 }
@@ -40,6 +51,22 @@ impl World {
     pub(crate) fn count(&self, verb: &str, task: TaskId) -> usize {
         self.calls.iter().filter(|call| **call == (verb, task)).count()
     }
+}
+
+/// Start period of every health check here.
+const START: Duration = Duration::from_secs(60);
+/// Time between probes here.
+const EVERY: Duration = Duration::from_secs(1);
+/// When every process here ends.
+pub(crate) const ENDED: Timestamp = Timestamp(7_000_000_000);
+
+const fn exit(code: i32) -> Exit {
+    Exit { code, at: Some(ENDED) }
+}
+
+fn cmd(test: &[&str]) -> HealthConfig {
+    let test = test.iter().map(ToString::to_string).collect();
+    HealthConfig { test, ..HealthConfig::default() }
 }
 
 /// The executor.
@@ -90,26 +117,52 @@ impl Fake {
 }
 
 impl Executor for Fake {
-    async fn prepare(&self, task: &Task) -> Result<(), ExecError> {
+    async fn prepare(&self, task: &Task) -> Result<Vec<PortConfig>, ExecError> {
         self.call("prepare", task.id)?;
+        if self.0.borrow().failing_pulls > 0 {
+            self.change(|world| world.failing_pulls -= 1);
+            return Err(ExecError::Away("registry".into()));
+        }
         if self.0.borrow().no_image {
             return Err(ExecError::NoImage { image: "web:1".to_owned() });
         }
         self.change(|world| {
             world.containers.entry(task.id).or_insert(Container::Made);
         });
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn start(&self, task: &Task) -> Result<Pid, ExecError> {
         self.call("start", task.id)?;
+        if self.0.borrow().no_start {
+            return Err(ExecError::Failed { verb: "start", source: "no such command".into() });
+        }
         if self.container(task.id).ok_or(ExecError::Gone)? == Container::Made {
             self.set(task, Container::Running);
         }
         Ok(PID)
     }
 
-    async fn wait(&self, task: &Task) -> Result<i32, ExecError> {
+    async fn check(&self, _: &Task) -> Result<Option<Check>, ExecError> {
+        let config = HealthConfig {
+            retries: 2,
+            interval: EVERY,
+            start_interval: EVERY,
+            start_period: START,
+            ..cmd(&["CMD", "well"])
+        };
+        Ok(self.0.borrow().probe.as_ref().and_then(|_| Check::of(Some(&config), None)))
+    }
+
+    async fn probe(&self, task: TaskId, _: &[String], _: Duration) -> Probed {
+        let away = Probed::Unasked { why: "away".to_owned() };
+        match self.call("probe", task) {
+            Ok(()) => self.0.borrow().probe.clone().unwrap_or(away),
+            Err(_) => away,
+        }
+    }
+
+    async fn wait(&self, task: &Task) -> Result<Exit, ExecError> {
         self.call("wait", task.id)?;
         if self.0.borrow().no_wait {
             return Err(ExecError::Failed { verb: "wait for", source: "busy".into() });
@@ -117,7 +170,7 @@ impl Executor for Fake {
         let mut world = self.0.subscribe();
         loop {
             match self.container(task.id) {
-                Some(Container::Ended(code)) => return Ok(code),
+                Some(Container::Ended(code)) => return Ok(exit(code)),
                 Some(Container::Running) => {}
                 Some(Container::Made) | None => return Err(ExecError::Gone),
             }
@@ -126,11 +179,14 @@ impl Executor for Fake {
         }
     }
 
-    async fn stop(&self, task: TaskId, grace: Duration) -> Result<Option<i32>, ExecError> {
+    async fn stop(&self, task: TaskId, grace: Duration) -> Result<Option<Exit>, ExecError> {
         self.call("stop", task)?;
+        if self.0.borrow().no_stop {
+            return Err(ExecError::Failed { verb: "stop", source: "busy".into() });
+        }
         match self.container(task) {
             Some(Container::Running) => {}
-            Some(Container::Ended(code)) => return Ok(Some(code)),
+            Some(Container::Ended(code)) => return Ok(Some(exit(code))),
             Some(Container::Made) | None => return Ok(None),
         }
         let mut code = 143;
@@ -141,7 +197,7 @@ impl Executor for Fake {
         self.change(|world| {
             world.containers.insert(task, Container::Ended(code));
         });
-        Ok(Some(code))
+        Ok(Some(exit(code)))
     }
 
     async fn remove(&self, task: TaskId) -> Result<(), ExecError> {

@@ -111,10 +111,17 @@ impl Link {
         loop {
             tokio::select! {
                 message = stream.message() => match message {
-                    Ok(Some(message)) => match orders.read(message, obeyed) {
-                        Ok(assignment) => worker.obey(assignment),
-                        Err(disobeyed) => return disobeyed.into(),
-                    },
+                    Ok(Some(message)) => {
+                        let mut raised = *obeyed;
+                        let assignment = match orders.read(message, &mut raised) {
+                            Ok(assignment) => assignment,
+                            Err(disobeyed) => return disobeyed.into(),
+                        };
+                        if worker.obey(assignment, raised).await.is_err() {
+                            return Ended::Unkept;
+                        }
+                        *obeyed = raised;
+                    }
                     Ok(None) => return Ended::closed(what),
                     Err(status) => return Ended::refused(what)(status),
                 },

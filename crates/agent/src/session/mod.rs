@@ -8,9 +8,11 @@ mod link;
 mod open;
 mod orders;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use rand::seq::SliceRandom;
 use swarm_proto::v1;
 use swarm_types::object::node::NodeDescription;
 use tokio::sync::watch;
@@ -27,7 +29,11 @@ use crate::backoff::Backoff;
 use crate::executor::{Cause, Executor};
 use crate::managers::Managers;
 use crate::reporter::Reporter;
+use crate::store::{Change, Store};
 use crate::worker::Worker;
+
+/// How often the node looks whether what it says of itself is still true.
+const DESCRIBE: Duration = Duration::from_secs(10);
 
 /// Makes a channel to a manager, `HOST:PORT`.
 pub(crate) type Dial = Box<dyn Fn(&str) -> Result<Channel, Cause> + Send + Sync>;
@@ -41,6 +47,7 @@ pub(crate) struct Sessions<E> {
     pub(crate) boot_id: String,
     pub(crate) managers: Managers,
     pub(crate) worker: Worker<E>,
+    pub(crate) store: Store,
     pub(crate) reporter: Reporter,
     pub(crate) state: watch::Sender<AgentState>,
     pub(crate) obeyed: Obeyed,
@@ -48,17 +55,21 @@ pub(crate) struct Sessions<E> {
 }
 
 impl<E: Executor> Sessions<E> {
-    /// Has sessions until `stop`, then ends the runners; containers stay as they are.
+    /// Has sessions until `stop`, or until nothing can be kept any more; then ends the runners.
+    /// Containers stay as they are.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
+        let store = self.store.clone();
+        let last = tokio::select! {
+            () = stop.cancelled() => AgentState::Stopped,
+            why = store.failed() => AgentState::Failed { why },
             never = self.forever() => match never {},
-        }
+        };
         self.worker.stop().await;
-        self.state.send_replace(AgentState::Stopped);
+        self.state.send_replace(last);
     }
 
     async fn forever(&mut self) -> Infallible {
+        let mut told = Told::default();
         loop {
             let Some(manager) = self.managers.next() else {
                 sleep(self.backoff.next()).await;
@@ -66,10 +77,18 @@ impl<E: Executor> Sessions<E> {
             };
             let began = Instant::now();
             let (period, ended) = self.session(&manager).await;
-            warn!(manager, why = %ended, "no session");
+            if matches!(ended, Ended::Redescribed) {
+                info!(manager, why = %ended, "opens a new session");
+                self.managers.served(&manager);
+                continue;
+            }
+            if let Some(why) = told.differs(&manager, &ended) {
+                warn!(manager, why, "no session");
+            }
             let lasted = period.is_some_and(|period| began.elapsed() >= period);
             if lasted {
                 self.backoff.reset();
+                told = Told::default();
                 self.managers.served(&manager);
             }
             if matches!(ended, Ended::Moved) {
@@ -81,15 +100,16 @@ impl<E: Executor> Sessions<E> {
 
     /// One session with `manager`; its heartbeat period if there was one, and why it ended.
     async fn session(&mut self, manager: &str) -> (Option<Duration>, Ended) {
-        let open = match self.open(manager).await {
+        let description = (self.describe)();
+        let open = match self.open(manager, &description).await {
             Ok(open) => open,
             Err(ended) => return (None, ended),
         };
         info!(manager, session = %String::from_utf8_lossy(&open.id), "session");
         let Open { client, id, epoch, period, first, messages } = open;
         let link = Link { client, id, epoch };
-        let (managers, state) = (&mut self.managers, &self.state);
-        let mut tell = |message| learn(manager, message, managers, state);
+        let (managers, state, store) = (&mut self.managers, &self.state, &self.store);
+        let mut tell = |message| learn(manager, message, managers, (state, store));
         tell(first);
         self.reporter.tell_all_again();
         let ended = tokio::select! {
@@ -97,28 +117,56 @@ impl<E: Executor> Sessions<E> {
             ended = link::follow(messages, tell) => ended,
             ended = link.clone().report(&self.reporter) => ended,
             ended = link.assignments(&mut self.worker, &mut self.obeyed) => ended,
+            ended = redescribed(&self.describe, &description) => ended,
         };
         (Some(period), ended)
     }
 
-    async fn open(&self, manager: &str) -> Result<Open, Ended> {
+    async fn open(&self, manager: &str, description: &NodeDescription) -> Result<Open, Ended> {
         let unusable = |error: Cause| Ended::Lost { what: "connect", why: error.to_string() };
         let channel = (self.dial)(manager).map_err(unusable)?;
-        let description = v1::NodeDescription::from(&(self.describe)());
+        let description = v1::NodeDescription::from(description);
         open::open(channel, description, self.boot_id.clone(), self.obeyed).await
     }
 }
 
-/// Takes over what a manager says of the node and of the managers.
+/// Resolves when the node would describe itself otherwise than it did.
+async fn redescribed(describe: &Describe, told: &NodeDescription) -> Ended {
+    loop {
+        sleep(DESCRIBE).await;
+        if describe() != *told {
+            return Ended::Redescribed;
+        }
+    }
+}
+
+/// Why each manager did not serve last; a round of tries writes a line per reason, not per try.
+#[derive(Default)]
+struct Told(BTreeMap<String, String>);
+
+impl Told {
+    fn differs(&mut self, manager: &str, ended: &Ended) -> Option<String> {
+        let why = ended.to_string();
+        let before = self.0.insert(manager.to_owned(), why.clone());
+        (before.as_ref() != Some(&why)).then_some(why)
+    }
+}
+
+/// Takes over what a manager says of the node and of the managers. These are tried in an order
+/// of this node's own, so that nodes which lost a manager do not all go to the same one.
 fn learn(
     manager: &str,
     mut message: v1::SessionMessage,
     managers: &mut Managers,
-    state: &watch::Sender<AgentState>,
+    (state, store): (&watch::Sender<AgentState>, &Store),
 ) {
     let node = link::node(&mut message).map(Box::new);
     let known = message.managers.into_iter().map(|manager| manager.addr);
-    managers.replace(known.filter(|addr| !addr.is_empty()).collect());
+    let mut known: Vec<String> = known.filter(|addr| !addr.is_empty()).collect();
+    known.shuffle(&mut rand::rng());
+    if managers.replace(known) {
+        store.hint(Change::Managers(managers.known()));
+    }
     state.send_replace(AgentState::Connected { manager: manager.to_owned(), node });
 }
 

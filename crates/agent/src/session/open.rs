@@ -31,6 +31,12 @@ pub(crate) enum Ended {
         /// What the manager said, or did not say.
         why: String,
     },
+    /// What the node says of itself has changed, and a session is opened with that.
+    #[error("the node's description has changed")]
+    Redescribed,
+    /// The node cannot keep its orders.
+    #[error("the orders cannot be kept")]
+    Unkept,
     /// The manager gave orders that this node must not obey.
     #[error(transparent)]
     Disobeyed(#[from] super::orders::Disobeyed),

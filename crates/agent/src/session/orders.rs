@@ -13,7 +13,7 @@ use swarm_types::Task;
 
 use crate::worker::{Assignment, Extent, Unreadable};
 
-/// The newest orders this node obeyed. Kept in memory: a restart forgets it.
+/// The newest orders this node obeyed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct Obeyed {
     /// Epoch of the cluster; 0 before the first orders.

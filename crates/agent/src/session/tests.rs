@@ -1,10 +1,11 @@
 mod manager;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use swarm_proto::field;
 use swarm_proto::v1::assignments_message::Kind;
 use swarm_types::{Task, TaskState, TaskStatus};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::Code;
@@ -21,44 +22,59 @@ struct Agent {
     state: watch::Receiver<AgentState>,
     stop: CancellationToken,
     running: JoinHandle<()>,
+    description: Arc<Mutex<NodeDescription>>,
+    dir: TempDir,
 }
 
 impl Agent {
     fn start(managers: &[&Manager]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), managers)
+    }
+
+    /// An agent on the store of an earlier one.
+    fn start_in(dir: TempDir, managers: &[&Manager]) -> Self {
+        let description: Arc<Mutex<NodeDescription>> = Arc::default();
+        let described = Arc::clone(&description);
+        let (store, kept) = Store::in_test(dir.path());
+        let obeyed = kept.obeyed;
         let (fake, reporter) = (Arc::new(Fake::new(World::default())), Reporter::default());
         let (state, receiver) = watch::channel(AgentState::Searching { why: String::new() });
         let sessions = Sessions {
             dial: Box::new(|manager| {
                 Ok(Endpoint::from_shared(format!("http://{manager}"))?.connect_lazy())
             }),
-            describe: Box::new(NodeDescription::default),
+            describe: Box::new(move || described.lock().unwrap().clone()),
             boot_id: "boot".to_owned(),
             managers: Managers::new(managers.iter().map(|manager| manager.addr.clone()).collect()),
-            worker: Worker::new(Arc::clone(&fake), reporter.clone()),
+            worker: Worker::adopt(Arc::clone(&fake), reporter.clone(), store.clone(), kept),
+            store,
             reporter,
             state,
-            obeyed: Obeyed::default(),
+            obeyed,
             backoff: Backoff::default(),
         };
         let stop = CancellationToken::new();
         let running = tokio::spawn(sessions.run(stop.clone()));
-        Self { fake, state: receiver, stop, running }
+        Self { fake, state: receiver, stop, running, description, dir }
     }
 
     async fn connected_to(&mut self, to: &Manager) {
         let there = |state: &AgentState| match state {
             AgentState::Connected { manager, .. } => *manager == to.addr,
-            AgentState::Searching { .. } | AgentState::Stopped => false,
+            AgentState::Searching { .. } | AgentState::Failed { .. } | AgentState::Stopped => false,
         };
         let reached = timeout(Duration::from_secs(20), self.state.wait_for(there)).await;
         assert!(reached.is_ok(), "not connected to {}", to.addr);
     }
 
-    async fn stop(self) {
+    /// Stops it; its store for the next one.
+    async fn stop(self) -> TempDir {
         self.stop.cancel();
         timeout(Duration::from_secs(10), self.running).await.unwrap().unwrap();
         assert_eq!(*self.state.borrow(), AgentState::Stopped);
         assert_eq!(self.fake.0.receiver_count(), 0, "no runner is left");
+        Store::let_go().await;
+        self.dir
     }
 }
 
@@ -192,5 +208,39 @@ async fn tasks_go_on_without_any_fit_manager() {
         |state: &AgentState| matches!(state, AgentState::Searching { why } if !why.is_empty());
     timeout(Duration::from_secs(20), agent.state.wait_for(lost)).await.unwrap().unwrap();
     assert_eq!(agent.fake.get(&web), Some(Container::Running));
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_restarted_agent_states_what_it_obeyed_and_refuses_older_orders() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    let agent = Agent::start(&[&manager]);
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+    let dir = agent.stop().await;
+
+    manager.change(|told| (told.index, told.tasks) = (9, Vec::new()));
+    let agent = Agent::start_in(dir, &[&manager]);
+    agent.fake.set(&web, Container::Running);
+    manager.until(|told| told.sessions.len() >= 3).await;
+
+    let told = manager.told.borrow().clone();
+    assert_eq!(told.sessions[1].obeyed_index, 10);
+    assert_eq!(agent.fake.get(&web), Some(Container::Running), "not ended by an older order");
+    agent.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_description_opens_a_session() {
+    let manager = Manager::start(&[]).await;
+    let mut agent = Agent::start(&[&manager]);
+    agent.connected_to(&manager).await;
+
+    agent.description.lock().unwrap().hostname = "renamed".to_owned();
+
+    let renamed = |session: &v1::SessionRequest| {
+        session.description.as_ref().is_some_and(|it| it.hostname == "renamed")
+    };
+    manager.until(|told| told.sessions.iter().any(renamed)).await;
     agent.stop().await;
 }

@@ -4,6 +4,9 @@
 //! under way; one that does not lets it go on, so that a repeated order never restarts a grace
 //! period. A runner whose orders end returns at once and leaves the container as it is: the
 //! agent that starts next adopts it.
+//!
+//! What a step came to is in the store before it is told. A task that failed while it may run is
+//! ended before it is told to have failed: its slot, ports and addresses are taken until then.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,14 +16,19 @@ use swarm_types::object::task::ContainerStatus;
 use swarm_types::{Task, TaskId, TaskState, TaskStatus, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::step::{self, Call, Said, Step};
-use crate::executor::{ExecError, Executor, Pid};
+use super::watch::{Age, Seen, until_ended, until_healthy};
+use crate::backoff::Backoff;
+use crate::executor::{ExecError, Executor, Exit, Pid};
 use crate::reporter::Reporter;
+use crate::store::{Change, Store, StoreError};
 
-/// Pause before a step that did not work is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+/// Longest pause before a step that did not work is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Docker's words for the cause.
+const UNHEALTHY: &str = "dockerexec: unhealthy container";
 
 /// What the managers want of a task.
 #[derive(Clone, Debug)]
@@ -55,47 +63,107 @@ enum Work {
     /// Make sure that a task which ended before this agent knew it has nothing running.
     Quell,
     Step(Step),
+    /// End a task that failed, then say so.
+    Fail,
     Remove,
 }
 
 /// How a piece of work ended.
 enum Done {
     Entered(Box<TaskStatus>),
+    Doomed(Doom),
     Quelled,
-    Again,
+    Again(&'static str, ExecError),
     Removed,
+}
+
+/// Why a task fails that may still run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Doom {
+    Unhealthy,
+    Refused(String),
 }
 
 /// Carries one task.
 pub(crate) struct Runner<E> {
     pub(crate) executor: Arc<E>,
     pub(crate) reporter: Reporter,
+    pub(crate) store: Store,
     pub(crate) task: TaskId,
     /// What was observed so far.
     pub(crate) status: TaskStatus,
+    life: Life,
+}
+
+/// What a runner knows besides what is kept; nothing that a restart must not forget.
+#[derive(Default)]
+struct Life {
     /// When SIGKILL is due; set by the first stop.
-    pub(crate) kill_at: Option<Instant>,
+    kill_at: Option<Instant>,
     /// True when a task that ended is known to have nothing running.
-    pub(crate) quiet: bool,
+    quiet: bool,
+    doom: Option<Doom>,
+    retry: Retry,
+}
+
+/// Pauses between tries; one line in the log per reason.
+#[derive(Default)]
+struct Retry {
+    backoff: Backoff,
+    told: String,
 }
 
 impl<E: Executor> Runner<E> {
-    /// Follows the orders until the task is removed, or the sender of the orders is dropped.
-    pub(crate) async fn run(mut self, mut orders: watch::Receiver<Order>) {
+    pub(crate) fn new(
+        executor: Arc<E>,
+        reporter: Reporter,
+        store: Store,
+        task: TaskId,
+        status: TaskStatus,
+    ) -> Self {
+        Self { executor, reporter, store, task, status, life: Life::default() }
+    }
+
+    /// Follows the orders until the task is removed; true then. False when the sender of the
+    /// orders is dropped, or the store fails.
+    pub(crate) async fn run(&mut self, orders: &mut watch::Receiver<Order>) -> bool {
         loop {
             let order = orders.borrow_and_update().clone();
             let work = self.work(&order);
-            if matches!(work, Work::Step(Step::Call(Call::Stop)) | Work::Remove) {
-                self.kill_at.get_or_insert_with(|| Instant::now() + order.grace());
+            let ends =
+                matches!(work, Work::Step(Step::Call(Call::Stop)) | Work::Fail | Work::Remove);
+            if ends {
+                self.life.kill_at.get_or_insert_with(|| Instant::now() + order.grace());
             }
-            match self.follow(&order, &work, &mut orders).await {
-                Some(Done::Entered(status)) => self.enter(*status),
-                Some(Done::Quelled) => self.quiet = true,
-                Some(Done::Again) => {}
-                Some(Done::Removed) => return self.reporter.forget(self.task),
-                None if orders.has_changed().is_err() => return,
-                None => {}
+            let kept = match self.follow(&order, &work, orders).await {
+                Some(Done::Entered(status)) => {
+                    let passing = matches!(work, Work::Step(Step::Enter(_)));
+                    self.enter(*status, passing).await
+                }
+                Some(Done::Doomed(doom)) => {
+                    self.life.doom = Some(doom);
+                    Ok(())
+                }
+                Some(Done::Quelled) => {
+                    self.life.quiet = true;
+                    Ok(())
+                }
+                Some(Done::Again(verb, error)) => {
+                    debug_assert_eq!(step::after(self.status.state, Said::NotNow), None);
+                    self.again(verb, &error, orders).await;
+                    continue;
+                }
+                Some(Done::Removed) => {
+                    self.reporter.forget(self.task);
+                    return self.store.note(vec![Change::Forget(self.task)]).await.is_ok();
+                }
+                None if orders.has_changed().is_err() => return false,
+                None => Ok(()),
+            };
+            if kept.is_err() {
+                return false;
             }
+            self.life.retry = Retry::default();
         }
     }
 
@@ -122,7 +190,14 @@ impl<E: Executor> Runner<E> {
     fn work(&self, order: &Order) -> Work {
         match order {
             Order::Remove { .. } => Work::Remove,
-            Order::Pursue(_) if self.status.state.is_terminal() && !self.quiet => Work::Quell,
+            Order::Pursue(_) if self.status.state.is_terminal() => {
+                if self.life.quiet {
+                    Work::Step(Step::Rest)
+                } else {
+                    Work::Quell
+                }
+            }
+            Order::Pursue(_) if self.life.doom.is_some() => Work::Fail,
             Order::Pursue(task) => Work::Step(step::next(self.status.state, wanted(task))),
         }
     }
@@ -134,8 +209,9 @@ impl<E: Executor> Runner<E> {
             (Work::Step(Step::Call(call)), Order::Pursue(task)) => self.call(*call, task).await,
             (Work::Quell, _) => match self.executor.stop(self.task, order.grace()).await {
                 Ok(_) => Done::Quelled,
-                Err(error) => self.again("quell", &error).await,
+                Err(error) => Done::Again("quell", error),
             },
+            (Work::Fail, _) => self.fail().await,
             (Work::Remove | Work::Step(Step::Call(_)), _) => self.remove().await,
         }
     }
@@ -143,33 +219,71 @@ impl<E: Executor> Runner<E> {
     async fn call(&self, call: Call, task: &Task) -> Done {
         match call {
             Call::Prepare => match self.executor.prepare(task).await {
-                Ok(()) => self.heard(Said::Prepared, |status| {
+                Ok(ports) => self.heard(Said::Prepared, |status| {
                     status.container = Some(self.container(0, None));
+                    status.ports = ports;
                 }),
-                Err(error) => self.refused("prepare", &error).await,
+                Err(error) if error.is_temporary() => Done::Again("prepare", error),
+                // Nothing runs yet.
+                Err(error) => {
+                    warn!(task = %self.task, error = error.in_full(), "task is rejected");
+                    self.heard(Said::Impossible, |status| status.err = error.in_full())
+                }
             },
-            Call::Start => match self.executor.start(task).await {
-                Ok(pid) => self.heard(Said::Started, |status| {
+            Call::Start => match self.start(task).await {
+                Ok((pid, Seen::Healthy)) => self.heard(Said::Started, |status| {
                     status.container = Some(self.container(pid, None));
                 }),
-                Err(error) => self.refused("start", &error).await,
+                Ok((_, Seen::Exited(exit))) => self.ended(exit),
+                Ok((_, Seen::Unhealthy)) => Done::Doomed(Doom::Unhealthy),
+                Err(error) => self.refused("start", error),
             },
-            Call::Wait => match self.executor.wait(task).await {
-                Ok(code) => self.heard(Said::Exited { code }, |status| {
-                    self.exited(status, Some(code));
-                    if code != 0 {
-                        status.err = format!("task: non-zero exit ({code})");
-                    }
-                }),
-                Err(error @ ExecError::Gone) => self.refused("wait for", &error).await,
+            Call::Wait => match until_ended(&*self.executor, task, self.age()).await {
+                Ok(Seen::Exited(exit)) => self.ended(exit),
+                Ok(Seen::Healthy) => Done::Again("watch", ExecError::Gone),
+                Ok(Seen::Unhealthy) => Done::Doomed(Doom::Unhealthy),
+                Err(error @ ExecError::Gone) => self.refused("wait for", error),
                 // Whatever else it is, the container may run: that the wait failed ends nothing.
-                Err(error) => self.again("wait for", &error).await,
+                Err(error) => Done::Again("wait for", error),
             },
             Call::Stop => match self.executor.stop(self.task, self.grace_left()).await {
-                Ok(code) => self.heard(Said::Stopped, |status| self.exited(status, code)),
-                Err(error) => self.again("stop", &error).await,
+                Ok(exit) => self.heard(Said::Stopped, |status| self.exited(status, exit)),
+                Err(error) => Done::Again("stop", error),
             },
         }
+    }
+
+    async fn start(&self, task: &Task) -> Result<(Pid, Seen), ExecError> {
+        let pid = self.executor.start(task).await?;
+        Ok((pid, until_healthy(&*self.executor, task, self.age()).await?))
+    }
+
+    fn ended(&self, exit: Exit) -> Done {
+        self.heard(Said::Exited { code: exit.code }, |status| {
+            self.exited(status, Some(exit));
+            if exit.code != 0 {
+                status.err = format!("task: non-zero exit ({})", exit.code);
+            }
+        })
+    }
+
+    /// Ends what failed, as often as it takes, and says why it did.
+    async fn fail(&self) -> Done {
+        let exit = match self.executor.stop(self.task, self.grace_left()).await {
+            Ok(exit) => exit,
+            Err(error) => return Done::Again("end", error),
+        };
+        let err = match (&self.life.doom, exit) {
+            (Some(Doom::Refused(why)), _) => why.clone(),
+            (_, Some(exit)) if exit.code != 0 => {
+                format!("task: non-zero exit ({}): {UNHEALTHY}", exit.code)
+            }
+            _ => UNHEALTHY.to_owned(),
+        };
+        self.heard(Said::Impossible, |status| {
+            self.exited(status, exit);
+            status.err = err;
+        })
     }
 
     async fn remove(&self) -> Done {
@@ -179,29 +293,46 @@ impl<E: Executor> Runner<E> {
         };
         match gone {
             Ok(()) => Done::Removed,
-            Err(error) => self.again("remove", &error).await,
+            Err(error) => Done::Again("remove", error),
         }
     }
 
     fn heard(&self, said: Said, note: impl FnOnce(&mut TaskStatus)) -> Done {
         match step::after(self.status.state, said) {
             Some(state) => self.entered(state, note),
-            None => Done::Again,
+            // It ended meanwhile by other means: nothing more to say.
+            None => Done::Quelled,
         }
     }
 
-    async fn refused(&self, verb: &'static str, error: &ExecError) -> Done {
+    fn refused(&self, verb: &'static str, error: ExecError) -> Done {
         if error.is_temporary() {
-            return self.again(verb, error).await;
+            return Done::Again(verb, error);
         }
         warn!(task = %self.task, verb, error = error.in_full(), "task cannot go on");
-        self.heard(Said::Impossible, |status| status.err = error.in_full())
+        Done::Doomed(Doom::Refused(error.in_full()))
     }
 
-    async fn again(&self, verb: &'static str, error: &ExecError) -> Done {
-        warn!(task = %self.task, verb, error = error.in_full(), "tried again shortly");
-        sleep(RETRY).await;
-        self.heard(Said::NotNow, |_| {})
+    /// Waits before the next try, or for another order. One line per reason, not per try.
+    async fn again(
+        &mut self,
+        verb: &'static str,
+        error: &ExecError,
+        orders: &mut watch::Receiver<Order>,
+    ) {
+        let why = format!("{verb}: {}", error.in_full());
+        if why == self.life.retry.told {
+            debug!(task = %self.task, why, "tried again");
+        } else {
+            warn!(task = %self.task, why, "tried again until it works");
+            self.life.retry.told = why;
+        }
+        let pause = self.life.retry.backoff.next().min(RETRY);
+        tokio::select! {
+            () = sleep(pause) => {}
+            // Whoever dropped the orders is noticed by the next try, which is dropped at once.
+            _ = orders.changed() => {}
+        }
     }
 
     fn entered(&self, state: TaskState, note: impl FnOnce(&mut TaskStatus)) -> Done {
@@ -217,27 +348,43 @@ impl<E: Executor> Runner<E> {
         Done::Entered(Box::new(status))
     }
 
-    fn enter(&mut self, status: TaskStatus) {
+    /// A state that is only passed through need not be durable: it is found again.
+    async fn enter(&mut self, status: TaskStatus, passing: bool) -> Result<(), StoreError> {
         info!(task = %self.task, state = %status.state, err = status.err, "task");
-        // A failure may be a start that went wrong half-way; making sure costs one call.
-        self.quiet = status.state.is_terminal() && status.state != TaskState::Failed;
+        let change = vec![Change::Status(self.task, status.clone())];
+        if passing {
+            self.store.note(change).await?;
+        } else {
+            self.store.keep(change).await?;
+        }
+        // Nothing else leads to an end but an end, a stop that worked, or nothing made yet.
+        self.life.quiet = status.state.is_terminal();
         self.reporter.observe(self.task, status.clone());
         self.status = status;
+        Ok(())
+    }
+
+    /// Since the task was last seen to get further, which is when its process was started.
+    fn age(&self) -> Age {
+        Age::of(Timestamp::now().since(self.status.at))
     }
 
     fn container(&self, pid: Pid, exit_code: Option<i32>) -> ContainerStatus {
         ContainerStatus { id: self.task.to_string(), pid, exit_code }
     }
 
-    fn exited(&self, status: &mut TaskStatus, code: Option<i32>) {
+    /// The end of the process, with its time where it is known.
+    fn exited(&self, status: &mut TaskStatus, exit: Option<Exit>) {
         let pid = status.container.as_ref().map_or(0, |container| container.pid);
-        if code.is_some() {
-            status.container = Some(self.container(pid, code));
+        if let Some(exit) = exit {
+            status.container = Some(self.container(pid, Some(exit.code)));
+            status.at = exit.at.unwrap_or(status.at);
         }
     }
 
     fn grace_left(&self) -> Duration {
-        self.kill_at.map(|at| at.saturating_duration_since(Instant::now())).unwrap_or_default()
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        self.life.kill_at.map(left).unwrap_or_default()
     }
 }
 

@@ -10,6 +10,8 @@ use testbed::{Format, Layers, busybox_archive};
 
 use super::*;
 use crate::reporter::Reporter;
+use crate::session::Obeyed;
+use crate::store::Store;
 use crate::task::samples::{observed, task, wanted};
 use crate::worker::{Assignment, Extent, Worker};
 
@@ -21,7 +23,7 @@ struct World {
     // Dropped in this order: the daemon before its directory.
     containerd: testbed::Containerd,
     runtime: Runtime,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
@@ -33,18 +35,25 @@ impl World {
             cgroup_parent: containerd.cgroup_parent(),
             runc_root: Some(containerd.runc_root()),
             spool_dir: dir.path().to_owned(),
+            log_dir: dir.path().join("logs"),
+            // Writes nothing; the containers here are silent.
+            log_writer: "/bin/true".into(),
             ..Options::default()
         };
         let runtime = Runtime::connect(options).await.unwrap();
         let archive = busybox_archive(Format::Oci, Layers::Plain);
         runtime.load(archive.as_slice(), None).await.unwrap();
-        Self { containerd, runtime, _dir: dir }
+        Self { containerd, runtime, dir }
     }
 
     /// A worker as a fresh agent has it.
     fn worker(&self) -> (Worker<Containerd>, Reporter) {
-        let (executor, reporter) = (Containerd::new(self.runtime.clone()), Reporter::default());
-        (Worker::new(Arc::new(executor), reporter.clone()), reporter)
+        let files = self.dir.path().join("tasks");
+        let (runtime, node) = (self.runtime.clone(), NodeFacts::default());
+        let (executor, reporter) =
+            (Containerd { runtime, net: None, node, files }, Reporter::default());
+        let (store, kept) = Store::in_test(&self.dir.path().join("worker"));
+        (Worker::adopt(Arc::new(executor), reporter.clone(), store, kept), reporter)
     }
 
     async fn status(&self, task: &Task) -> Option<Status> {
@@ -63,10 +72,11 @@ fn shell(slot: u64, script: &str) -> Task {
     })
 }
 
-fn assign(worker: &mut Worker<Containerd>, tasks: &[&Task]) {
+async fn assign(worker: &mut Worker<Containerd>, tasks: &[&Task]) {
     let tasks = tasks.iter().map(|task| (*task).clone()).collect();
     let (unreadable, removed) = (Vec::new(), Vec::new());
-    worker.obey(Assignment { extent: Extent::Everything, tasks, unreadable, removed });
+    let assignment = Assignment { extent: Extent::Everything, tasks, unreadable, removed };
+    worker.obey(assignment, Obeyed::default()).await.unwrap();
 }
 
 fn code(status: &TaskStatus) -> Option<i32> {
@@ -77,23 +87,23 @@ fn code(status: &TaskStatus) -> Option<i32> {
 async fn a_task_outlives_agent_and_containerd_and_ends_on_order() {
     let (mut world, web, stray) = (World::new().await, shell(1, PATIENT), shell(2, PATIENT));
     let (mut worker, reporter) = world.worker();
-    assign(&mut worker, &[&web, &stray]);
+    assign(&mut worker, &[&web, &stray]).await;
     let running = reporter.reached(web.id, TaskState::Running).await;
     reporter.reached(stray.id, TaskState::Running).await;
     worker.stop().await;
 
     // The next agent is told of one of them only.
     let (mut worker, reporter) = world.worker();
-    assign(&mut worker, &[&observed(&web, TaskState::Running)]);
+    assign(&mut worker, &[&observed(&web, TaskState::Running)]).await;
     let found = worker.strays().await;
     worker.discard(found);
     world.containerd.restart();
-    assign(&mut worker, &[&wanted(&observed(&web, TaskState::Running), TaskState::Shutdown)]);
+    assign(&mut worker, &[&wanted(&observed(&web, TaskState::Running), TaskState::Shutdown)]).await;
 
     let ended = reporter.reached(web.id, TaskState::Shutdown).await;
     assert_eq!((ended.state, code(&ended)), (TaskState::Shutdown, Some(7)));
     assert!(running.container.is_some_and(|container| container.pid > 0));
-    assign(&mut worker, &[]);
+    assign(&mut worker, &[]).await;
     worker.finished().await;
     assert_eq!(world.runtime.containers().await.unwrap(), []);
 }
@@ -111,7 +121,7 @@ async fn ends_are_told_with_their_reasons() {
     });
     let (mut worker, reporter) = world.worker();
 
-    assign(&mut worker, &[&fails, &done, &odd, &nowhere, &missing]);
+    assign(&mut worker, &[&fails, &done, &odd, &nowhere, &missing]).await;
 
     let end = |task: &Task| reporter.reached(task.id, TaskState::Complete);
     let failed = end(&fails).await;
@@ -134,13 +144,13 @@ async fn ends_are_told_with_their_reasons() {
 async fn a_task_lost_in_a_reboot_has_failed() {
     let (mut world, web) = (World::new().await, shell(1, PATIENT));
     let (mut worker, reporter) = world.worker();
-    assign(&mut worker, &[&web]);
+    assign(&mut worker, &[&web]).await;
     reporter.reached(web.id, TaskState::Running).await;
     worker.stop().await;
 
     world.containerd.reboot();
     let (mut worker, reporter) = world.worker();
-    assign(&mut worker, &[&observed(&web, TaskState::Running)]);
+    assign(&mut worker, &[&observed(&web, TaskState::Running)]).await;
 
     let failed = reporter.reached(web.id, TaskState::Complete).await;
     assert_eq!((failed.state, code(&failed)), (TaskState::Failed, None));
