@@ -10,10 +10,14 @@
 mod error;
 mod images;
 mod local;
+mod nodes;
 mod resolve;
 mod retry;
 mod services;
 mod settle;
+mod tasks;
+mod volumes;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,8 +30,15 @@ use tonic::transport::{Channel, Endpoint};
 pub use error::ClientError;
 pub use images::{Image, PullPhase, PullProgress, RemovedImage};
 pub use local::{Founded, Info, LocalState};
+pub use nodes::{NodeVerdict, Verdict};
 pub use services::{Changed, ServiceRow, TaskFilter};
-pub use settle::Progress;
+pub use settle::{Progress, Settled, SlotKey, SlotProgress, Verify};
+pub use tasks::{
+    Exec, ExecCommand, ExecInput, ExecOutput, ExecSender, LogPart, LogQuery, Logs, Often,
+    StatsStream, TaskStats, TerminalSize,
+};
+pub use volumes::{LocalVolume, Missing};
+pub use watch::{Events, ObjectEvent};
 
 /// How long a call may take.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);

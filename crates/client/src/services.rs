@@ -216,7 +216,7 @@ impl Client {
     }
 }
 
-fn request_id() -> Vec<u8> {
+pub(crate) fn request_id() -> Vec<u8> {
     field::put_id(IdSource::system().draw::<RequestId>())
 }
 

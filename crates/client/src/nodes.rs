@@ -1,0 +1,124 @@
+//! Nodes: finding one, changing its spec, and what each thinks of a task.
+
+use swarm_proto::v1;
+use swarm_proto::{DecodeError, field};
+use swarm_types::spec::node::NodeSpec;
+use swarm_types::{Node, NodeId, TaskId};
+
+use crate::resolve::pick;
+use crate::services::request_id;
+use crate::{Client, ClientError, Consistency};
+
+/// What a node thinks of a task.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeVerdict {
+    /// The node.
+    pub node: NodeId,
+    /// Its host's name.
+    pub hostname: String,
+    /// Whether it takes the task.
+    pub verdict: Verdict,
+    /// The filter that refuses it; empty otherwise.
+    pub filter: String,
+    /// What is missing, or the node's rank; for people.
+    pub detail: String,
+}
+
+/// Whether a node takes a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It would.
+    Fits,
+    /// It would not.
+    Refused,
+    /// The task is on it.
+    Assigned,
+}
+
+impl Client {
+    /// The node of that id, name, host name or unique start of an id; `self` is the one behind
+    /// the socket.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NotFound`] and [`ClientError::Ambiguous`], beside those of [`Self::nodes`].
+    pub async fn node(&self, wanted: &str, consistency: Consistency) -> Result<Node, ClientError> {
+        let nodes = self.nodes(consistency).await?.value;
+        let own = if wanted == "self" { self.info().await?.node } else { None };
+        let wanted = own.as_ref().map_or(wanted, NodeId::as_str);
+        let named = |name: &str| nodes.iter().filter(|node| node_name(node) == name).count();
+        if named(wanted) > 1 && !nodes.iter().any(|node| node.id.as_str() == wanted) {
+            let count = named(wanted);
+            return Err(ClientError::Ambiguous { kind: "node", name: wanted.to_owned(), count });
+        }
+        let id = |node: &Node| node.id;
+        let found = pick("node", wanted, &nodes, |node| node.id.as_str(), node_name).map(id)?;
+        let missing = || ClientError::NotFound { kind: "node", name: wanted.to_owned() };
+        nodes.iter().find(|node| node.id == found).cloned().ok_or_else(missing)
+    }
+
+    /// Replaces the spec of a node, if nobody did since `node` was read.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when the spec breaks a rule or was replaced meanwhile.
+    pub async fn update_node(&self, node: &Node, spec: &NodeSpec) -> Result<(), ClientError> {
+        let request = v1::UpdateNodeRequest {
+            request_id: request_id(),
+            id: field::put_id(node.id),
+            spec_version: node.meta.spec_version,
+            spec: Some(spec.into()),
+        };
+        self.call(|| {
+            let (mut control, request) = (self.control(), request.clone());
+            async move { control.update_node(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// What every node thinks of a task.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when there is no such task.
+    pub async fn explain(
+        &self,
+        task: TaskId,
+        consistency: Consistency,
+    ) -> Result<Vec<NodeVerdict>, ClientError> {
+        let stale = consistency == Consistency::Stale;
+        let request = v1::ExplainTaskRequest { id: field::put_id(task), stale };
+        let answer = self
+            .call(|| {
+                let (mut control, request) = (self.control(), request.clone());
+                async move { control.explain_task(request).await }
+            })
+            .await?;
+        let verdicts: Result<_, _> = answer.nodes.into_iter().map(verdict).collect();
+        verdicts.map_err(|error| self.unreadable(error))
+    }
+}
+
+/// What users call a node: its own name, else its host's.
+fn node_name(node: &Node) -> &str {
+    let name = &node.spec.annotations.name;
+    if name.is_empty() { &node.description.hostname } else { name }
+}
+
+fn verdict(listed: v1::NodeVerdict) -> Result<NodeVerdict, DecodeError> {
+    use v1::node_verdict::Verdict as Wire;
+    let verdict = match listed.verdict() {
+        Wire::Fits => Verdict::Fits,
+        Wire::Assigned => Verdict::Assigned,
+        // A verdict this version does not know is none to rely on.
+        Wire::Refused | Wire::Unspecified => Verdict::Refused,
+    };
+    Ok(NodeVerdict {
+        node: field::id(&listed.node, "node")?,
+        hostname: listed.hostname,
+        verdict,
+        filter: listed.filter,
+        detail: listed.detail,
+    })
+}
