@@ -1,6 +1,15 @@
 //! How objects look to people and to programs that read JSON.
 
+pub(crate) mod filter;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod json;
+pub(crate) mod moment;
+pub(crate) mod node_list;
+pub(crate) mod ports;
+pub(crate) mod pretty;
+pub(crate) mod service_list;
+pub(crate) mod task_filter;
 pub(crate) mod task_table;
 
 use swarm_client::{Answer, Consistency};

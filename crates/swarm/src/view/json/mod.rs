@@ -1,12 +1,16 @@
 //! Objects in the JSON shape of Docker's API: its keys, nanoseconds, and nothing where Docker
 //! leaves a key out.
 
+mod container;
+mod node;
 mod service;
+pub(crate) mod words;
 
 use serde_json::{Map, Value, json};
 use swarm_client::Info;
 use swarm_types::{Meta, Timestamp};
 
+pub(crate) use node::node;
 pub(crate) use service::service;
 
 /// What `swarm info` knows, under the keys of Docker's `Swarm` section.
@@ -69,7 +73,7 @@ impl From<Fields> for Value {
 }
 
 /// RFC 3339 with nanoseconds, in UTC.
-fn time(at: Timestamp) -> Value {
+pub(crate) fn time(at: Timestamp) -> Value {
     let text = jiff::Timestamp::from_nanosecond(i128::from(at.0)).map(|time| time.to_string());
     Value::from(text.unwrap_or_default())
 }

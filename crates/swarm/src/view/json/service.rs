@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 use swarm_types::Service;
-use swarm_types::spec::container::ContainerSpec;
-use swarm_types::spec::service::{
-    EndpointMode, FailureAction, ServiceMode, ServiceSpec, UpdateConfig, UpdateOrder,
-};
+use swarm_types::object::service::UpdateStatus;
+use swarm_types::spec::service::{PortConfig, ServiceMode, ServiceSpec, UpdateConfig};
 use swarm_types::spec::task::{
-    NetworkTarget, Placement, Resources, RestartCondition, RestartPolicy, TaskSpec,
+    GenericResource, Placement, PlacementPreference, Resources, RestartCondition, RestartPolicy,
+    TaskSpec,
 };
 
-use super::{Fields, nanoseconds};
+use super::container::{container, driver};
+use super::{Fields, nanoseconds, time, words};
 
 pub(crate) fn service(service: &Service) -> Value {
     let previous = service.previous.as_ref().map(|previous| spec(&previous.spec));
@@ -19,7 +19,13 @@ pub(crate) fn service(service: &Service) -> Value {
         .with_meta(&service.meta)
         .with("Spec", spec(&service.spec))
         .with_some("PreviousSpec", previous)
-        .with("Endpoint", json!({ "Spec": endpoint(&service.spec) }))
+        .with(
+            "Endpoint",
+            Fields::default()
+                .with("Spec", endpoint(&service.spec))
+                .with_some("Ports", ports(&service.endpoint.ports)),
+        )
+        .with_some("UpdateStatus", service.update_status.as_ref().map(update_status))
         .into()
 }
 
@@ -47,31 +53,43 @@ fn mode(mode: ServiceMode) -> Value {
 }
 
 fn update(config: &UpdateConfig) -> Value {
-    let action = match config.failure_action {
-        FailureAction::Pause => "pause",
-        FailureAction::Continue => "continue",
-        FailureAction::Rollback => "rollback",
-    };
-    let order = match config.order {
-        UpdateOrder::StopFirst => "stop-first",
-        UpdateOrder::StartFirst => "start-first",
-    };
     Fields::default()
         .with("Parallelism", config.parallelism)
         .with_some("Delay", nanoseconds(config.delay))
-        .with("FailureAction", action)
+        .with("FailureAction", words::failure_action(config.failure_action))
         .with_some("Monitor", nanoseconds(config.monitor))
         .with("MaxFailureRatio", f64::from(config.max_failure_millionths) / 1e6)
-        .with("Order", order)
+        .with("Order", words::update_order(config.order))
         .into()
 }
 
 fn endpoint(spec: &ServiceSpec) -> Value {
-    let mode = match spec.endpoint.mode {
-        EndpointMode::Vip => "vip",
-        EndpointMode::DnsRr => "dnsrr",
+    Fields::default()
+        .with("Mode", words::endpoint_mode(spec.endpoint.mode))
+        .with_some("Ports", ports(&spec.endpoint.ports))
+        .into()
+}
+
+fn ports(ports: &[PortConfig]) -> Vec<Value> {
+    let port = |port: &PortConfig| {
+        Fields::default()
+            .with_some("Name", port.name.as_str())
+            .with("Protocol", port.protocol.as_str())
+            .with("TargetPort", port.target)
+            .with_some("PublishedPort", port.published)
+            .with("PublishMode", words::publish_mode(port.mode))
+            .into()
     };
-    json!({ "Mode": mode })
+    ports.iter().map(port).collect()
+}
+
+fn update_status(status: &UpdateStatus) -> Value {
+    Fields::default()
+        .with("State", words::update_state(status.state))
+        .with_some("StartedAt", status.started_at.map(time))
+        .with_some("CompletedAt", status.completed_at.map(time))
+        .with("Message", status.message.as_str())
+        .into()
 }
 
 fn template(task: &TaskSpec) -> Value {
@@ -81,24 +99,9 @@ fn template(task: &TaskSpec) -> Value {
         .with("RestartPolicy", restart(&task.restart))
         .with("Placement", placement(&task.placement))
         .with_some("Networks", networks(task))
+        .with_some("LogDriver", task.log_driver.as_ref().map(driver))
         .with("ForceUpdate", task.force_update)
         .with("Runtime", "container")
-        .into()
-}
-
-fn container(container: &ContainerSpec) -> Value {
-    Fields::default()
-        .with("Image", container.image.as_str())
-        .with_some("Labels", json!(container.labels))
-        .with_some("Command", json!(container.command))
-        .with_some("Args", json!(container.args))
-        .with_some("Env", json!(container.env))
-        .with_some("Dir", container.dir.as_str())
-        .with_some("User", container.user.as_str())
-        .with_some("StopSignal", container.stop_signal.as_str())
-        .with("StopGracePeriod", nanoseconds(container.stop_grace_period))
-        .with("DNSConfig", json!({}))
-        .with("Isolation", "default")
         .into()
 }
 
@@ -109,8 +112,26 @@ fn resources(resources: &Resources) -> Value {
         .with_some("Pids", resources.limits.pids);
     let reservations = Fields::default()
         .with_some("NanoCPUs", resources.reservations.nano_cpus)
-        .with_some("MemoryBytes", resources.reservations.memory_bytes);
-    Fields::default().with("Limits", limits).with("Reservations", reservations).into()
+        .with_some("MemoryBytes", resources.reservations.memory_bytes)
+        .with_some("GenericResources", generic(&resources.reservations.generic));
+    Fields::default()
+        .with("Limits", limits)
+        .with("Reservations", reservations)
+        .with_some("SwapBytes", resources.swap_bytes)
+        .with_some("MemorySwappiness", resources.memory_swappiness)
+        .into()
+}
+
+fn generic(resources: &[GenericResource]) -> Vec<Value> {
+    let one = |resource: &GenericResource| match resource {
+        GenericResource::Named { kind, value } => {
+            json!({ "NamedResourceSpec": { "Kind": kind, "Value": value } })
+        }
+        GenericResource::Discrete { kind, value } => {
+            json!({ "DiscreteResourceSpec": { "Kind": kind, "Value": value } })
+        }
+    };
+    resources.iter().map(one).collect()
 }
 
 fn restart(policy: &RestartPolicy) -> Value {
@@ -133,19 +154,20 @@ fn placement(placement: &Placement) -> Value {
         .iter()
         .map(|it| json!({ "Architecture": it.architecture, "OS": it.os }))
         .collect();
+    let spread = |PlacementPreference::Spread { descriptor }: &PlacementPreference| json!({ "Spread": { "SpreadDescriptor": descriptor } });
     Fields::default()
+        .with_some("Constraints", json!(placement.constraints))
+        .with_some("Preferences", placement.preferences.iter().map(spread).collect::<Vec<_>>())
         .with_some("MaxReplicas", placement.max_replicas)
         .with_some("Platforms", platforms)
         .into()
 }
 
 fn networks(task: &TaskSpec) -> Vec<Value> {
-    let target = |target: NetworkTarget| match target {
-        NetworkTarget::Host => "host".to_owned(),
-        NetworkTarget::None => "none".to_owned(),
-        NetworkTarget::Network(id) => id.to_string(),
-    };
-    task.networks.iter().map(|network| json!({ "Target": target(network.target) })).collect()
+    task.networks
+        .iter()
+        .map(|network| json!({ "Target": words::network(network.target) }))
+        .collect()
 }
 
 #[cfg(test)]

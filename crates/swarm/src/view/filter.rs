@@ -1,0 +1,96 @@
+//! `--filter KEY=VALUE`: values of one key are alternatives, different keys must all hold.
+
+use std::collections::BTreeMap;
+
+/// The option of every list.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(crate) struct FilterArgs {
+    /// Show only what matches KEY=VALUE; may be repeated
+    #[arg(long = "filter", short = 'f', value_name = "KEY=VALUE", value_parser = parse)]
+    filters: Vec<(String, String)>,
+}
+
+/// Filters of keys that the list knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filters(BTreeMap<String, Vec<String>>);
+
+impl FilterArgs {
+    /// The filters, if each is of one of these keys.
+    pub(crate) fn of(&self, keys: &[&str]) -> anyhow::Result<Filters> {
+        let mut filters = BTreeMap::<String, Vec<String>>::new();
+        for (key, value) in &self.filters {
+            anyhow::ensure!(
+                keys.contains(&key.as_str()),
+                "invalid filter '{key}': this list has {}",
+                keys.join(", ")
+            );
+            filters.entry(key.clone()).or_default().push(value.clone());
+        }
+        Ok(Filters(filters))
+    }
+}
+
+impl Filters {
+    /// Whether no filter of that key is given, or one of them holds.
+    pub(crate) fn any(&self, key: &str, holds: impl Fn(&str) -> bool) -> bool {
+        self.0.get(key).is_none_or(|values| values.iter().any(|value| holds(value)))
+    }
+
+    /// As [`Self::any`], for values that must be one of these words.
+    pub(crate) fn word(&self, key: &str, is: &str, words: &[&str]) -> anyhow::Result<bool> {
+        for value in self.0.get(key).into_iter().flatten() {
+            anyhow::ensure!(
+                words.contains(&value.as_str()),
+                "invalid filter '{key}={value}': one of {}",
+                words.join(", ")
+            );
+        }
+        Ok(self.any(key, |value| value == is))
+    }
+
+    /// Whether all labels asked for under `key` are there.
+    pub(crate) fn labels(&self, key: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.0.get(key).into_iter().flatten().all(|wanted| match wanted.split_once('=') {
+            Some((name, value)) => labels.get(name).is_some_and(|it| it == value),
+            None => labels.contains_key(wanted),
+        })
+    }
+}
+
+fn parse(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.trim().to_lowercase(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters(given: &[(&str, &str)]) -> Filters {
+        let filters = given.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        FilterArgs { filters }.of(&["name", "label", "mode"]).unwrap()
+    }
+
+    #[test]
+    fn values_of_a_key_are_alternatives_and_keys_are_not() {
+        let filters = filters(&[("name", "a"), ("name", "b"), ("label", "x=1"), ("label", "y")]);
+        let labels = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+
+        assert!(filters.any("name", |value| value == "b"));
+        assert!(!filters.any("name", |value| value == "c"));
+        assert!(filters.any("mode", |_| false));
+        assert!(filters.labels("label", &labels(&[("x", "1"), ("y", "")])));
+        assert!(!filters.labels("label", &labels(&[("x", "2"), ("y", "")])));
+    }
+
+    #[test]
+    fn malformed_filters_are_refused() {
+        assert!(parse("name").is_err());
+        assert_eq!(parse(" Name = web"), Ok(("name".into(), "web".into())));
+        let unknown = FilterArgs { filters: vec![("nope".into(), "x".into())] };
+        assert!(unknown.of(&["name"]).unwrap_err().to_string().contains("nope"));
+        assert!(filters(&[("mode", "x")]).word("mode", "global", &["global"]).is_err());
+    }
+}

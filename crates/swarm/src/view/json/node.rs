@@ -1,0 +1,66 @@
+//! A node as `GET /nodes/{id}` shows it.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use swarm_types::Node;
+use swarm_types::spec::node::NodeRole;
+
+use super::Fields;
+use crate::view::node_list::manager_status;
+
+/// The node; `leads` when its manager does.
+pub(crate) fn node(node: &Node, leads: bool) -> Value {
+    let description = &node.description;
+    let spec = Fields::default()
+        .with_some("Name", node.spec.annotations.name.as_str())
+        .with("Labels", json!(node.spec.annotations.labels))
+        .with("Role", node.spec.role.as_str())
+        .with("Availability", node.spec.availability.as_str());
+    let status = Fields::default()
+        .with("State", node.status.state.as_str())
+        .with_some("Message", node.status.message.as_str())
+        .with_some("Addr", node.status.addr.as_str());
+    let manager = (node.role == NodeRole::Manager).then(|| {
+        let reachability = manager_status(node, false);
+        Value::from(
+            Fields::default()
+                .with_some("Leader", leads)
+                .with("Reachability", reachability)
+                .with("Addr", node.manager_addr.as_str()),
+        )
+    });
+    let plugins: Vec<Value> =
+        description.plugins.iter().map(|it| json!({ "Type": it.kind, "Name": it.name })).collect();
+    let engine = Fields::default()
+        .with("EngineVersion", description.engine_version.as_str())
+        .with_some("Labels", json!(description.engine_labels))
+        .with_some("Plugins", plugins);
+    Fields::default()
+        .with("ID", node.id.as_str())
+        .with_meta(&node.meta)
+        .with("Spec", spec)
+        .with(
+            "Description",
+            json!({
+                "Hostname": description.hostname,
+                "Platform": {
+                    "Architecture": description.platform.architecture,
+                    "OS": description.platform.os,
+                },
+                "Resources": {
+                    "NanoCPUs": description.nano_cpus,
+                    "MemoryBytes": description.memory_bytes,
+                },
+                "Engine": Value::from(engine),
+                "TLSInfo": {
+                    "TrustRoot": description.tls.trust_root,
+                    "CertIssuerSubject": STANDARD.encode(&description.tls.issuer_subject),
+                    "CertIssuerPublicKey": STANDARD.encode(&description.tls.issuer_public_key),
+                },
+            }),
+        )
+        .with("Status", status)
+        .with_some("ManagerStatus", manager)
+        .into()
+}

@@ -1,0 +1,94 @@
+//! The table that `swarm node ls` prints.
+
+use swarm_types::object::node::NodeState;
+use swarm_types::spec::node::NodeRole;
+use swarm_types::text::natural_cmp;
+use swarm_types::{Node, NodeId};
+
+use super::capitalized;
+use crate::output::{List, ListKind, Row};
+
+static KIND: ListKind = ListKind {
+    table: "{{.ID}} {{if .Self}}*{{else}} {{end}}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}",
+    headers: &[
+        ("ID", "ID"),
+        ("Hostname", "HOSTNAME"),
+        ("Status", "STATUS"),
+        ("Availability", "AVAILABILITY"),
+        ("ManagerStatus", "MANAGER STATUS"),
+        ("EngineVersion", "ENGINE VERSION"),
+        ("TLSStatus", "TLS STATUS"),
+    ],
+    raw: &[
+        ("node_id", "{{.ID}}"),
+        ("hostname", "{{.Hostname}}"),
+        ("status", "{{.Status}}"),
+        ("availability", "{{.Availability}}"),
+        ("manager_status", "{{.ManagerStatus}}"),
+    ],
+    quiet: "{{.ID}}",
+    config_key: "nodesFormat",
+};
+
+/// Rows by host name; `own` is the node that was asked.
+pub(crate) fn list(mut nodes: Vec<Node>, own: Option<NodeId>, leader: Option<NodeId>) -> List {
+    nodes.sort_by(|a, b| {
+        natural_cmp(&a.description.hostname, &b.description.hostname).then(a.id.cmp(&b.id))
+    });
+    let row = |node: &Node| {
+        let row = Row::new([
+            ("ID", node.id.to_string()),
+            ("Hostname", node.description.hostname.clone()),
+            ("Status", capitalized(node.status.state.as_str())),
+            ("Availability", capitalized(node.spec.availability.as_str())),
+            ("ManagerStatus", capitalized(manager_status(node, leader == Some(node.id)))),
+            ("EngineVersion", node.description.engine_version.clone()),
+            ("TLSStatus", tls_status(node).to_owned()),
+        ]);
+        row.with("Self", own == Some(node.id))
+    };
+    List::new(&KIND, nodes.iter().map(row).collect())
+}
+
+/// In Docker's words; empty for workers.
+pub(crate) const fn manager_status(node: &Node, leads: bool) -> &'static str {
+    match (node.role, leads, node.status.state) {
+        (NodeRole::Worker, ..) => "",
+        (NodeRole::Manager, true, _) => "leader",
+        (NodeRole::Manager, false, NodeState::Ready) => "reachable",
+        (NodeRole::Manager, false, _) => "unreachable",
+    }
+}
+
+/// A node that has told what it trusts was admitted by it: its session is over mTLS.
+fn tls_status(node: &Node) -> &'static str {
+    if node.description.tls.trust_root.is_empty() { "Unknown" } else { "Ready" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::tests::shown;
+    use crate::view::fixture;
+
+    #[test]
+    fn the_asked_node_is_marked_in_tables_only() {
+        let (m1, w2) = (fixture::node("m1", 1), fixture::node("w2", 2));
+        let id = m1.id;
+        let list = list(vec![w2, m1], Some(id), Some(id));
+
+        let table = shown(&list, "table");
+        let rows: Vec<&str> = table.lines().collect();
+        let rest = |row: &str| row.split_once(' ').map(|(_, rest)| rest.to_owned()).unwrap();
+        assert_eq!(
+            rows[0],
+            format!(
+                "{:<30}HOSTNAME   STATUS    AVAILABILITY   MANAGER STATUS   ENGINE VERSION",
+                "ID"
+            )
+        );
+        assert_eq!(rest(rows[1]), "*   m1         Ready     Active         Leader           0.1.0");
+        assert_eq!(rest(rows[2]), "    w2         Ready     Active         Reachable        0.1.0");
+        assert_eq!(shown(&list, "{{.ID}}").lines().next(), Some(id.as_str()));
+    }
+}
