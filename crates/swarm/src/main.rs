@@ -1,8 +1,11 @@
 //! The `swarm` program. Reads what was typed, runs one command, prints what went wrong.
 
 mod cmd;
+mod credentials;
+mod flags;
 mod options;
 mod output;
+mod terminal;
 mod view;
 
 use std::ffi::OsString;
@@ -12,7 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use options::Cli;
-use output::Printer;
+use output::{Exit, Printer};
 
 fn main() -> ExitCode {
     // One of these runs per container: it comes before all that costs memory.
@@ -24,12 +27,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(usage) => return refuse(&usage),
     };
-    let mut out = Printer::new(cli.global.format, cli.global.quiet);
+    let mut out = Printer::new(cli.global.format.clone(), cli.global.quiet);
     match run(cli, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             out.error(&error);
-            ExitCode::FAILURE
+            error.downcast_ref::<Exit>().map_or(ExitCode::FAILURE, |exit| exit.code.into())
         }
     }
 }
@@ -50,7 +53,7 @@ fn refuse(usage: &clap::Error) -> ExitCode {
 fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(cmd::run(cli, out));
-    // A command that gave up on a request must not hang on its leftovers.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    // A command that is done must not wait for its leftovers, such as a read of the terminal.
+    runtime.shutdown_background();
     result
 }

@@ -3,6 +3,9 @@
 //! Runs this machine's node until SIGTERM or SIGINT. A shell around `swarm-node`: it reads the
 //! settings (flags, then the file, then defaults), sets up logging, and waits for a signal.
 
+mod metrics;
+mod notify;
+
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,11 +17,16 @@ use swarm_node::{Node, Options};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::options::{Format, Global};
+use crate::options::Global;
 
 const CONFIG: &str = "/etc/swarm/daemon.toml";
 
+/// What the help ends with.
+const AFTER_HELP: &str = "SWARM_LOG chooses what is logged: error, warn, info (the default), \
+                          debug, trace, or per part as in info,swarm_agent=debug";
+
 #[derive(clap::Args, Debug)]
+#[command(after_help = AFTER_HELP)]
 pub(crate) struct Daemon {
     /// File of settings; its keys are these flags in `snake_case` [default: /etc/swarm/daemon.toml]
     #[arg(long, value_name = "FILE")]
@@ -49,6 +57,9 @@ struct Settings {
     /// Parent of the containers' cgroups [default: /swarm]
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
+    /// Address that `/metrics` is served on, in Prometheus' form; none when left out
+    #[arg(long, value_name = "IP:PORT")]
+    metrics_addr: Option<SocketAddr>,
     /// Shape of the log
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -66,12 +77,22 @@ enum LogFormat {
 
 pub(crate) async fn run(args: Daemon, global: &Global) -> anyhow::Result<()> {
     anyhow::ensure!(
-        !global.quiet && global.format == Format::Table,
+        !global.quiet && global.format.is_none(),
         "the daemon prints no results: --quiet and --format are for the other commands; \
          --log-format shapes its log"
     );
     let settings = args.settings.or(read(args.config.as_deref())?);
     start_logging(settings.log_format.unwrap_or(LogFormat::Text));
+    let metrics_addr = settings.metrics_addr;
+    let options = settings.into_options();
+    let socket = options.run_dir.join("swarm.sock");
+    if let Some(asked) = global.socket.as_ref().filter(|asked| **asked != socket) {
+        anyhow::bail!(
+            "the daemon makes its socket at {}, not at {}: choose the directory by --run-dir",
+            socket.display(),
+            asked.display()
+        );
+    }
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -82,13 +103,22 @@ pub(crate) async fn run(args: Daemon, global: &Global) -> anyhow::Result<()> {
         }
     };
     let node = tokio::select! {
-        node = Node::start(settings.into_options()) => node.context("start the node")?,
+        node = Node::start(options) => node.context("start the node")?,
         () = signalled() => return Ok(()),
     };
+    let metrics = match metrics_addr {
+        Some(address) => Some(metrics::Metrics::bind(address, &socket).await?),
+        None => None,
+    };
+    let supervisor = notify::Supervisor::from_environment();
+    supervisor.tell("READY=1");
     let outcome = tokio::select! {
         () = signalled() => Ok(()),
         failure = node.failed() => Err(failure),
+        () = supervisor.keep_telling() => Ok(()),
+        () = metrics::serve(metrics.as_ref()) => Ok(()),
     };
+    supervisor.tell("STOPPING=1");
     tokio::select! {
         () = node.stop() => {}
         // Whoever asks twice does not want to wait; what was acknowledged is on disk.
@@ -120,6 +150,7 @@ impl Settings {
             containerd_namespace: self.containerd_namespace.or(other.containerd_namespace),
             listen_addr: self.listen_addr.or(other.listen_addr),
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
+            metrics_addr: self.metrics_addr.or(other.metrics_addr),
             log_format: self.log_format.or(other.log_format),
         }
     }

@@ -12,8 +12,8 @@ pub(crate) struct Info {}
 
 pub(crate) async fn run(_: Info, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let info = client.info().await?;
-    if out.wants_json() {
-        return Ok(out.line(json::info(&info))?);
+    if out.object(&json::info(&info))? {
+        return Ok(());
     }
     for (label, value) in rows(&info) {
         out.line(format_args!("{label}: {value}"))?;

@@ -1,17 +1,24 @@
 //! The commands, one file each: its usage, its options, and what it does, top down.
 
+mod completion;
 mod daemon;
+mod events;
+mod exec;
+mod explain;
 mod image;
 mod info;
 mod init;
+mod logs;
 mod node;
 mod ps;
 mod service;
+mod stats;
+mod volume;
 
 use clap::Subcommand;
 use swarm_client::Client;
 
-use crate::options::{Cli, Global};
+use crate::options::Cli;
 use crate::output::Printer;
 
 /// A command.
@@ -32,22 +39,50 @@ pub(crate) enum Command {
     /// Services
     #[command(subcommand)]
     Service(service::Command),
+    /// Named volumes of this node
+    #[command(subcommand)]
+    Volume(volume::Command),
     /// List the live tasks of all services
     Ps(ps::Ps),
+    /// Show what a task wrote
+    Logs(logs::TaskLogs),
+    /// Run a command beside a task's process
+    Exec(exec::Exec),
+    /// Show how much the tasks of this node use
+    Stats(stats::Stats),
+    /// Show what happens in the cluster, from now on
+    Events(events::Events),
+    /// Show what each node thinks of a task
+    Explain(explain::Explain),
+    /// Print a script that completes commands in a shell
+    Completion(completion::Completion),
 }
 
 pub(crate) async fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
+    let client = || Client::unix(&cli.global.socket());
     match cli.command {
         Command::Daemon(command) => daemon::run(command, &cli.global).await,
-        Command::Init(command) => init::run(command, &connect(&cli.global), out).await,
-        Command::Info(command) => info::run(command, &connect(&cli.global), out).await,
-        Command::Node(command) => node::run(command, &connect(&cli.global), out).await,
-        Command::Image(command) => image::run(command, &connect(&cli.global), out).await,
-        Command::Service(command) => service::run(command, &connect(&cli.global), out).await,
-        Command::Ps(command) => ps::run(command, &connect(&cli.global), out).await,
+        Command::Completion(command) => completion::run(&command, out),
+        Command::Init(command) => init::run(command, &client(), out).await,
+        Command::Info(command) => info::run(command, &client(), out).await,
+        Command::Node(command) => node::run(command, &client(), out).await,
+        Command::Image(command) => image::run(command, &client(), out).await,
+        Command::Service(command) => service::run(command, &client(), out).await,
+        Command::Volume(command) => volume::run(command, &client(), out).await,
+        Command::Ps(command) => ps::run(command, &client(), out).await,
+        Command::Logs(command) => logs::run(command, &client(), out).await,
+        Command::Exec(command) => exec::run(command, &client(), out).await,
+        Command::Stats(command) => stats::run(command, &client(), out).await,
+        Command::Events(command) => events::run(command, &client(), out).await,
+        Command::Explain(command) => explain::run(command, &client(), out).await,
     }
 }
 
-fn connect(global: &Global) -> Client {
-    Client::unix(&global.socket)
+/// Fails with every error on a line of its own, after what could be done was done.
+fn all_done(failed: &[impl ToString]) -> anyhow::Result<()> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = failed.iter().map(ToString::to_string).collect();
+    anyhow::bail!(lines.join("\n"))
 }

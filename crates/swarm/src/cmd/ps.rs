@@ -1,29 +1,53 @@
-//! `swarm ps [--no-trunc] [--stale]`
+//! `swarm ps [--filter KEY=VALUE] [--no-trunc] [--no-resolve] [--stale]`
 //!
 //! The live tasks of the whole cluster; `swarm service ps` also shows those that have ended.
 
 use swarm_client::{Client, TaskFilter};
-use swarm_types::Timestamp;
+use swarm_types::{Task, Timestamp};
 
 use crate::output::Printer;
 use crate::view::ReadArgs;
+use crate::view::filter::FilterArgs;
+use crate::view::task_filter::TaskFilters;
 use crate::view::task_table::{self, Width};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Ps {
     #[command(flatten)]
-    width: Width,
+    pub(crate) shown: Shown,
+}
+
+/// Options of every list of tasks.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Shown {
     #[command(flatten)]
-    read: ReadArgs,
+    pub(crate) filter: FilterArgs,
+    #[command(flatten)]
+    pub(crate) width: Width,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
 }
 
 pub(crate) async fn run(args: Ps, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let consistency = args.read.consistency();
-    let tasks = client.tasks(&TaskFilter::default(), consistency).await?;
-    let nodes = client.nodes(consistency).await?.value;
+    let live = |task: &Task| !task.status.state.is_terminal();
+    show(&args.shown, TaskFilters::OF_SERVICES, &TaskFilter::default(), live, client, out).await
+}
 
-    let mut tasks = args.read.unwrap(tasks, out);
-    tasks.retain(|task| !task.status.state.is_terminal());
-    let table = task_table::table(tasks, &nodes, args.width, Timestamp::now(), out);
-    Ok(out.table(&table)?)
+/// Prints the tasks that the managers list for `wanted` and that all filters keep.
+pub(crate) async fn show(
+    shown: &Shown,
+    keys: &[&str],
+    wanted: &TaskFilter,
+    kept: impl Fn(&Task) -> bool,
+    client: &Client,
+    out: &mut Printer,
+) -> anyhow::Result<()> {
+    let consistency = shown.read.consistency();
+    let filters = TaskFilters::new(&shown.filter, keys, client.info().await?.node)?;
+    let mut tasks = shown.read.unwrap(client.tasks(wanted, consistency).await?, out);
+    let nodes = client.nodes(consistency).await?.value;
+    tasks.retain(kept);
+    filters.keep(&mut tasks, &nodes)?;
+    let width = shown.width.whole_if_quiet(out.quiet());
+    out.list(&task_table::list(tasks, &nodes, width, Timestamp::now()))
 }

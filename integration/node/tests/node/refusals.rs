@@ -62,7 +62,7 @@ fn services_are_refused_by_what_is_wrong_with_them() {
     let twice = create(&["--name", "Web", "--network", "host", "busybox:test"]);
     refused(&twice, &["name conflicts with an existing object", "already exists"]);
     let nowhere = create(&["--name", "db", "--network", "backend", "busybox:test"]);
-    refused(&nowhere, &["network backend not found"]);
+    refused(&nowhere, &["--network backend", "not supported yet"]);
     let unconnected = create(&["--name", "db", "busybox:test"]);
     refused(&unconnected, &["not supported yet: TaskTemplate.Networks", "--network host"]);
     let misnamed = create(&["--name", "a b", "--network", "host", "busybox:test"]);
@@ -97,7 +97,7 @@ fn a_command_line_that_makes_no_sense_shows_the_usage() {
         &["service", "create"],
         &["service", "create", "--replicas", "many", "busybox:test"],
         &["service", "scale", "web"],
-        &["ps", "--format", "xml"],
+        &["ps", "--filter", "web"],
     ] {
         let ran = node.swarm(command);
         assert_eq!(ran.code, USAGE, "{ran}");

@@ -1,62 +1,42 @@
-//! `swarm node ls [--stale]`
+//! `swarm node ls [--filter KEY=VALUE] [--stale]`
 
 use swarm_client::Client;
 use swarm_types::Node;
-use swarm_types::text::natural_cmp;
+use swarm_types::spec::node::Membership;
 
-use crate::output::{Printer, Table};
-use crate::view::{ReadArgs, capitalized};
+use crate::output::Printer;
+use crate::view::filter::{FilterArgs, Filters};
+use crate::view::{ReadArgs, node_list, task_table};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Ls {
+    #[command(flatten)]
+    filter: FilterArgs,
     #[command(flatten)]
     read: ReadArgs,
 }
 
 pub(crate) async fn run(args: Ls, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    let filters = args.filter.of(&["id", "label", "membership", "name", "node.label", "role"])?;
     let info = client.info().await?;
-    let mut nodes = args.read.unwrap(client.nodes(args.read.consistency()).await?, out);
-    nodes.sort_by(|a, b| {
-        natural_cmp(&a.description.hostname, &b.description.hostname).then(a.id.cmp(&b.id))
-    });
-
-    let mut table = Table::new(&[
-        ("ID", "ID"),
-        ("HOSTNAME", "Hostname"),
-        ("STATUS", "Status"),
-        ("AVAILABILITY", "Availability"),
-        ("MANAGER STATUS", "ManagerStatus"),
-        ("ENGINE VERSION", "EngineVersion"),
-    ]);
-    for node in &nodes {
-        let mark = if info.node == Some(node.id) { "*" } else { " " };
-        table.row(
-            node.id,
-            [
-                id(node, mark, out),
-                node.description.hostname.clone(),
-                capitalized(node.status.state.as_str()),
-                capitalized(node.spec.availability.as_str()),
-                manager_status(node, info.leader == Some(node.id)).to_owned(),
-                node.description.engine_version.clone(),
-            ],
-        );
+    let mut kept = Vec::new();
+    for node in args.read.unwrap(client.nodes(args.read.consistency()).await?, out) {
+        if matches(&node, &filters)? {
+            kept.push(node);
+        }
     }
-    Ok(out.table(&table)?)
+    out.list(&node_list::list(kept, info.node, info.leader))
 }
 
-/// The mark of the node that was asked belongs to the table only.
-fn id(node: &Node, mark: &str, out: &Printer) -> String {
-    if out.wants_json() { node.id.to_string() } else { format!("{} {mark}", node.id) }
-}
-
-fn manager_status(node: &Node, leads: bool) -> &'static str {
-    use swarm_types::object::node::NodeState;
-    use swarm_types::spec::node::NodeRole;
-    match (node.role, leads, node.status.state) {
-        (NodeRole::Worker, ..) => "",
-        (NodeRole::Manager, true, _) => "Leader",
-        (NodeRole::Manager, false, NodeState::Ready) => "Reachable",
-        (NodeRole::Manager, false, _) => "Unreachable",
-    }
+fn matches(node: &Node, filters: &Filters) -> anyhow::Result<bool> {
+    let membership = match node.spec.membership {
+        Membership::Accepted => "accepted",
+        Membership::Pending => "pending",
+    };
+    Ok(filters.word("membership", membership, &["accepted", "pending"])?
+        && filters.word("role", node.role.as_str(), &["manager", "worker"])?
+        && filters.any("id", |start| node.id.as_str().starts_with(start))
+        && filters.any("name", |start| task_table::host(node).starts_with(start))
+        && filters.labels("label", &node.description.engine_labels)
+        && filters.labels("node.label", &node.spec.annotations.labels))
 }

@@ -1,6 +1,9 @@
 //! `swarm node`: nodes of the cluster.
 
+mod inspect;
 mod ls;
+mod ps;
+mod update;
 
 use swarm_client::Client;
 
@@ -9,7 +12,14 @@ use crate::output::Printer;
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
     /// List the nodes
+    #[command(visible_alias = "list")]
     Ls(ls::Ls),
+    /// Show nodes in full
+    Inspect(inspect::Inspect),
+    /// List the tasks of nodes
+    Ps(ps::Ps),
+    /// Change a node's availability or labels
+    Update(update::Update),
 }
 
 pub(crate) async fn run(
@@ -19,5 +29,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     match command {
         Command::Ls(args) => ls::run(args, client, out).await,
+        Command::Inspect(args) => inspect::run(args, client, out).await,
+        Command::Ps(args) => ps::run(args, client, out).await,
+        Command::Update(args) => update::run(args, client, out).await,
     }
 }

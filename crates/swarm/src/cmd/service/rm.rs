@@ -25,5 +25,5 @@ pub(crate) async fn run(args: Rm, client: &Client, out: &mut Printer) -> anyhow:
             Err(error) => failed.push(error),
         }
     }
-    super::all_done(&failed)
+    crate::cmd::all_done(&failed)
 }

@@ -32,17 +32,17 @@ pub(crate) async fn run(args: Scale, client: &Client, out: &mut Printer) -> anyh
     for service in scaled {
         settle::settled(args.wait, service, client, out).await?;
     }
-    super::all_done(&failed)
+    crate::cmd::all_done(&failed)
 }
 
 async fn scale(name: &str, replicas: u64, client: &Client) -> anyhow::Result<ServiceId> {
     let service = client.service(name, Consistency::Linearizable).await?.value;
-    anyhow::ensure!(
-        matches!(service.spec.mode, ServiceMode::Replicated { .. }),
-        "scale is for replicated services"
-    );
     let mut spec = service.spec.clone();
-    spec.mode = ServiceMode::Replicated { replicas };
+    match &mut spec.mode {
+        ServiceMode::Replicated { replicas: wanted } => *wanted = replicas,
+        ServiceMode::ReplicatedJob { total_completions, .. } => *total_completions = replicas,
+        _ => anyhow::bail!("scale can only be used with replicated or replicated-job mode"),
+    }
     Ok(client.update_service(&service, &spec).await?.service.id)
 }
 

@@ -1,0 +1,213 @@
+//! `swarm exec [-i] [-t] [-e KEY=VALUE] [-u USER] [-w DIR] TASK COMMAND [ARG...]`
+//!
+//! Ends with the command's exit code, 126 when it could not be run and 127 when there is none
+//! of that name. The terminal is as it was again on every way out.
+
+mod detach;
+
+use std::io::IsTerminal;
+
+use swarm_client::{
+    Client, Consistency, ExecCommand, ExecInput, ExecOutput, ExecSender, TerminalSize,
+};
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::flags::grammar;
+use crate::output::{Exit, Printer};
+use crate::terminal;
+use detach::{Detach, Keys};
+
+/// Bytes of input per message.
+const CHUNK: usize = 32 << 10;
+
+#[derive(clap::Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one per flag")]
+pub(crate) struct Exec {
+    /// Pass input to the command
+    #[arg(long, short)]
+    interactive: bool,
+    /// Give the command a terminal
+    #[arg(long, short)]
+    tty: bool,
+    /// Environment variable
+    #[arg(long, short, value_name = "KEY[=VALUE]", value_parser = grammar::variable)]
+    env: Vec<String>,
+    /// User and group: names or numbers
+    #[arg(long, short, default_value = "", hide_default_value = true, value_name = "USER[:GROUP]")]
+    user: String,
+    /// Working directory
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    workdir: String,
+    /// Give the command all capabilities
+    #[arg(long)]
+    privileged: bool,
+    /// Keys that end the command and return
+    #[arg(long, default_value = "ctrl-p,ctrl-q", value_name = "KEYS", value_parser = detach::keys)]
+    detach_keys: Keys,
+    /// Run in the background (not supported yet)
+    #[arg(long, short)]
+    detach: bool,
+    /// Task by id, start of an id, SERVICE.SLOT or SERVICE.NODE
+    task: String,
+    /// Command and arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    args: Vec<String>,
+}
+
+pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    anyhow::ensure!(!args.detach, "--detach is not supported yet");
+    let has_terminal = std::io::stdin().is_terminal();
+    anyhow::ensure!(
+        !(args.tty && args.interactive) || has_terminal,
+        "the input device is not a TTY: leave --tty out"
+    );
+    let task = client.task(&args.task, Consistency::Linearizable).await?;
+    let command = ExecCommand {
+        task: task.id,
+        args: args.args,
+        env: args.env.into_iter().map(grammar::from_environment).collect(),
+        dir: args.workdir,
+        user: args.user,
+        tty: args.tty,
+        size: terminal::size().filter(|_| args.tty),
+        stdin: args.interactive,
+        privileged: args.privileged,
+    };
+    let (mut output, sender) = client.exec(command).await?;
+    // Declared last of what may fail, so that a message about it is not printed in raw mode.
+    let raw = if args.tty && args.interactive { Some(terminal::Raw::enter()?) } else { None };
+    let mut input = Input::new(sender, args.interactive, args.tty, &args.detach_keys)?;
+    let ended = loop {
+        tokio::select! {
+            part = output.next() => match part {
+                Ok(Some(ExecOutput::Started)) => {}
+                Ok(Some(ExecOutput::Stdout(bytes))) => out.bytes(&bytes)?,
+                Ok(Some(ExecOutput::Stderr(bytes))) => out.error_bytes(&bytes)?,
+                Ok(Some(ExecOutput::Exit { code, why })) => break Ok(End::Exit(code, why)),
+                Ok(None) => break Ok(End::Lost),
+                Err(error) => break Err(error),
+            },
+            end = input.pump() => if let Some(end) = end { break Ok(end) },
+        }
+    };
+    drop(raw);
+    finish(ended?)
+}
+
+/// How it ended.
+enum End {
+    /// With a code and, if it did not run, the reason.
+    Exit(u32, String),
+    /// The user pressed the keys.
+    Detached,
+    /// The stream ended before the command.
+    Lost,
+    /// This process was told to stop, by that signal.
+    Signal(u8),
+}
+
+fn finish(end: End) -> anyhow::Result<()> {
+    let (code, why) = match end {
+        End::Exit(0, _) => return Ok(()),
+        End::Exit(code, why) => (u8::try_from(code & 0xff).unwrap_or(u8::MAX), why),
+        End::Detached => (0, "detached: the command was ended".to_owned()),
+        End::Lost => anyhow::bail!("the connection ended before the command did"),
+        End::Signal(number) => (128 + number, String::new()),
+    };
+    Err(Exit { code, why }.into())
+}
+
+/// What the user does: keys, the window's size, signals.
+struct Input {
+    /// `None` once the input has ended, which ends the command's.
+    sender: Option<ExecSender>,
+    stdin: tokio::io::Stdin,
+    reads: bool,
+    detach: Option<Detach>,
+    resized: Signal,
+    ended: [(Signal, u8); 2],
+    buffer: Vec<u8>,
+}
+
+impl Input {
+    fn new(sender: ExecSender, reads: bool, tty: bool, keys: &Keys) -> std::io::Result<Self> {
+        Ok(Self {
+            sender: Some(sender).filter(|_| reads || tty),
+            stdin: tokio::io::stdin(),
+            reads,
+            detach: (tty && reads).then(|| Detach::new(keys.clone())),
+            resized: signal(SignalKind::window_change())?,
+            ended: [(signal(SignalKind::terminate())?, 15), (signal(SignalKind::hangup())?, 1)],
+            buffer: vec![0; CHUNK],
+        })
+    }
+
+    /// Passes one thing on; an end when there is nothing more to do.
+    async fn pump(&mut self) -> Option<End> {
+        let [(terminate, fifteen), (hangup, one)] = &mut self.ended;
+        tokio::select! {
+            read = self.stdin.read(&mut self.buffer), if self.reads => {
+                let count = read.unwrap_or(0);
+                if count == 0 {
+                    self.reads = false;
+                    self.sender = None;
+                    return None;
+                }
+                let bytes = self.buffer[..count].to_vec();
+                let (bytes, detached) = match &mut self.detach {
+                    Some(detach) => detach.feed(&bytes),
+                    None => (bytes, false),
+                };
+                if detached {
+                    return Some(End::Detached);
+                }
+                self.send(ExecInput::Data(bytes)).await;
+                None
+            }
+            _ = self.resized.recv() => {
+                if let Some(size) = terminal::size() {
+                    self.resize(size).await;
+                }
+                None
+            }
+            _ = terminate.recv() => Some(End::Signal(*fifteen)),
+            _ = hangup.recv() => Some(End::Signal(*one)),
+        }
+    }
+
+    async fn resize(&mut self, size: TerminalSize) {
+        self.send(ExecInput::Resize(size)).await;
+    }
+
+    async fn send(&mut self, input: ExecInput) {
+        if let Some(sender) = &self.sender {
+            // It takes no more once it has ended, which its output tells.
+            let _ = sender.send(input).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(end: End) -> Option<u8> {
+        finish(end).err().and_then(|error| error.downcast_ref::<Exit>().map(|exit| exit.code))
+    }
+
+    #[test]
+    fn the_exit_code_is_the_commands() {
+        assert_eq!(code(End::Exit(0, String::new())), None);
+        assert_eq!(code(End::Exit(3, String::new())), Some(3));
+        assert_eq!(code(End::Exit(127, "no such command".into())), Some(127));
+        assert_eq!(code(End::Signal(15)), Some(143));
+        assert_eq!(code(End::Detached), Some(0));
+        assert!(finish(End::Lost).is_err());
+    }
+}

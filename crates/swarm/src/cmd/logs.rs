@@ -1,0 +1,159 @@
+//! `swarm logs [OPTIONS] TASK` and, with the same options, `swarm service logs`.
+//!
+//! Lines of the containers' output go to stdout, of their error output to stderr. With
+//! `--follow`, tasks that start later are followed too.
+
+mod format;
+mod reader;
+
+use swarm_client::{Client, Consistency, LogPart, LogQuery, TaskFilter};
+use swarm_types::{ServiceId, Task, Timestamp};
+
+use crate::output::Printer;
+use crate::view::moment::{self, Moment};
+use format::Lines;
+use reader::Reader;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct TaskLogs {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    /// Task by id, start of an id, SERVICE.SLOT or SERVICE.NODE
+    task: String,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Options {
+    /// Go on with lines that are written later
+    #[arg(long, short)]
+    follow: bool,
+    /// Lines written since then: a duration such as 10m, or a date
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    since: Option<Moment>,
+    /// Lines written before then
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    until: Option<Moment>,
+    /// Last lines of each task, or all
+    #[arg(long, short = 'n', value_name = "N|all", value_parser = tail, allow_negative_numbers = true)]
+    tail: Option<Tail>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// What stands before a line.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one per flag")]
+pub(crate) struct Look {
+    /// Show when each line was written
+    #[arg(long, short)]
+    timestamps: bool,
+    /// Show the lines alone
+    #[arg(long)]
+    raw: bool,
+    /// Leave the tasks' ids out
+    #[arg(long)]
+    no_task_ids: bool,
+    /// Show ids instead of names
+    #[arg(long)]
+    no_resolve: bool,
+    /// Do not truncate ids
+    #[arg(long)]
+    no_trunc: bool,
+    /// Accepted; there are no details beside what is shown
+    #[arg(long)]
+    details: bool,
+}
+
+/// `None` means all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Tail(Option<u64>);
+
+fn tail(text: &str) -> Result<Tail, String> {
+    match text.parse::<i64>() {
+        _ if text == "all" => Ok(Tail(None)),
+        Ok(lines) => Ok(Tail(u64::try_from(lines).ok())),
+        Err(_) => Err("expected a number of lines, or all".to_owned()),
+    }
+}
+
+pub(crate) async fn run(args: TaskLogs, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    let task = client.task(&args.task, Consistency::Linearizable).await?;
+    show(&args.options, Source::Task(Box::new(task)), client, out).await
+}
+
+/// Whose lines are shown.
+pub(crate) enum Source {
+    Task(Box<Task>),
+    Service(ServiceId),
+}
+
+impl Source {
+    async fn tasks(&self, client: &Client) -> anyhow::Result<Vec<Task>> {
+        Ok(match self {
+            Self::Task(task) => vec![Task::clone(task)],
+            Self::Service(id) => {
+                let filter = TaskFilter { services: vec![*id], ..TaskFilter::default() };
+                client.tasks(&filter, Consistency::Linearizable).await?.value
+            }
+        })
+    }
+}
+
+/// Prints the lines until they end, or the user ends it.
+pub(crate) async fn show(
+    options: &Options,
+    source: Source,
+    client: &Client,
+    out: &mut Printer,
+) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    let query = LogQuery {
+        tasks: Vec::new(),
+        follow: options.follow,
+        tail: options.tail.and_then(|tail| tail.0),
+        since: options.since.map(|since| since.at(now)),
+        until: options.until.map(|until| until.at(now)),
+    };
+    let nodes = client.nodes(Consistency::Linearizable).await?.value;
+    let tasks = source.tasks(client).await?;
+    let has_terminal = |task: &Task| task.spec().container().is_some_and(|it| it.tty);
+    anyhow::ensure!(
+        options.look.raw || !tasks.iter().any(has_terminal),
+        "a service with a terminal has no lines to label: pass --raw"
+    );
+    let mut lines = Lines::new(options.look, &nodes);
+    let mut reader = Reader::new(client.clone(), query);
+    lines.learn(&tasks);
+    reader.read(&tasks);
+    let mut failures = Vec::new();
+    while let Some(part) = reader.next(&source).await? {
+        match part {
+            reader::Event::Tasks(tasks) => {
+                lines.learn(&tasks);
+                reader.read(&tasks);
+            }
+            reader::Event::Part(LogPart::Failure { task, why }) => {
+                failures.push(format!("logs of task {task}: {why}"));
+            }
+            reader::Event::Part(LogPart::Line { task, at, stderr, data, partial }) => {
+                if let Some(line) = lines.line(task, at, stderr, &data, partial) {
+                    if stderr { out.error_bytes(&line)? } else { out.bytes(&line)? }
+                }
+            }
+        }
+    }
+    crate::cmd::all_done(&failures)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tails_are_numbers_or_all() {
+        assert_eq!(tail("all"), Ok(Tail(None)));
+        assert_eq!(tail("5"), Ok(Tail(Some(5))));
+        assert_eq!(tail("-1"), Ok(Tail(None)));
+        assert!(tail("many").is_err());
+    }
+}
