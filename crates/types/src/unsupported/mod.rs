@@ -7,8 +7,10 @@
 use std::fmt;
 
 use crate::Resolved;
-use crate::spec::container::{ContainerSpec, DnsConfig, Isolation, Privileges, PullOptions};
-use crate::spec::service::{EndpointMode, ServiceMode, ServiceSpec, UpdateConfig};
+use crate::log;
+use crate::spec::container::{ContainerSpec, Isolation};
+use crate::spec::mount::{Mount, MountKind};
+use crate::spec::service::{EndpointMode, PublishMode, ServiceMode, ServiceSpec};
 use crate::spec::task::{NetworkAttachmentConfig, NetworkTarget, TaskRuntime};
 
 /// One thing that is not served yet.
@@ -40,67 +42,60 @@ impl fmt::Display for NotSupported {
 
 /// Everything that is not served yet, in the order of the API's documentation.
 pub const UNSUPPORTED: &[Feature] = &[
-    row("Mode.Global", |it| it.mode == ServiceMode::Global),
     row("Mode.ReplicatedJob", |it| matches!(it.mode, ServiceMode::ReplicatedJob { .. })),
     row("Mode.GlobalJob", |it| it.mode == ServiceMode::GlobalJob),
-    row("UpdateConfig", |it| changed(it.update.as_ref())),
-    row("RollbackConfig", |it| changed(it.rollback.as_ref())),
     row("EndpointSpec.Mode", |it| it.endpoint.mode == EndpointMode::DnsRr),
-    row("EndpointSpec.Ports", |it| !it.endpoint.ports.is_empty()),
+    Feature {
+        field: "EndpointSpec.Ports.PublishMode",
+        present: |it| it.endpoint.ports.iter().any(|port| port.mode == PublishMode::Ingress),
+        hint: "until ports are published on every node, pass --publish mode=host,...",
+    },
     row("TaskTemplate.NetworkAttachmentSpec", |it| {
         matches!(it.task.runtime, TaskRuntime::Attachment(_))
     }),
     row("TaskTemplate.PluginSpec", |it| matches!(it.task.runtime, TaskRuntime::Generic { .. })),
-    row("TaskTemplate.Resources.SwapBytes", |it| it.task.resources.swap_bytes.is_some()),
-    row("TaskTemplate.Resources.MemorySwappiness", |it| {
-        it.task.resources.memory_swappiness.is_some()
-    }),
     row("TaskTemplate.Resources.Reservations.GenericResources", |it| {
         !it.task.resources.reservations.generic.is_empty()
     }),
-    row("TaskTemplate.Placement.Constraints", |it| !it.task.placement.constraints.is_empty()),
-    row("TaskTemplate.Placement.Preferences", |it| !it.task.placement.preferences.is_empty()),
     Feature {
         field: "TaskTemplate.Networks",
-        present: |it| !on_host_only(&it.task.networks),
-        hint: "until networks between nodes are served, pass --network host and no other",
+        present: |it| any_network(it, |it| matches!(it.target, NetworkTarget::Network(_))),
+        hint: "until networks between nodes are served, pass --network host, none or bridge",
     },
     row("TaskTemplate.Networks.Aliases", |it| any_network(it, |it| !it.aliases.is_empty())),
     row("TaskTemplate.Networks.Addresses", |it| any_network(it, |it| !it.addresses.is_empty())),
     row("TaskTemplate.Networks.DriverOpts", |it| {
         any_network(it, |it| !it.driver_options.is_empty())
     }),
-    row("TaskTemplate.LogDriver", |it| it.task.log_driver.is_some()),
-    row("TaskTemplate.ForceUpdate", |it| it.task.force_update != 0),
+    Feature {
+        field: "TaskTemplate.LogDriver",
+        present: |it| it.task.log_driver.as_ref().is_some_and(|it| log::driver(it).is_none()),
+        hint: "there are json-file, local and none",
+    },
+    Feature {
+        field: "TaskTemplate.LogDriver.Options",
+        present: |it| it.task.log_driver.as_ref().is_some_and(log::has_other_options),
+        hint: "there are max-size and max-file",
+    },
     row("TaskTemplate.References", |it| !it.task.references.is_empty()),
-    row("TaskTemplate.ContainerSpec.Hostname", |it| asks(it, |it| !it.hostname.is_empty())),
-    row("TaskTemplate.ContainerSpec.Groups", |it| asks(it, |it| !it.groups.is_empty())),
-    row("TaskTemplate.ContainerSpec.Privileges", |it| {
-        asks(it, |it| it.privileges != Privileges::default())
+    row("TaskTemplate.ContainerSpec.Privileges.CredentialSpec", |it| {
+        asks(it, |it| it.privileges.credential_spec.is_some())
     }),
-    row("TaskTemplate.ContainerSpec.Init", |it| asks(it, |it| it.init == Some(true))),
-    row("TaskTemplate.ContainerSpec.TTY", |it| asks(it, |it| it.tty)),
-    row("TaskTemplate.ContainerSpec.OpenStdin", |it| asks(it, |it| it.open_stdin)),
-    row("TaskTemplate.ContainerSpec.ReadOnly", |it| asks(it, |it| it.read_only)),
-    row("TaskTemplate.ContainerSpec.Mounts", |it| asks(it, |it| !it.mounts.is_empty())),
-    row("TaskTemplate.ContainerSpec.Healthcheck", |it| asks(it, |it| it.healthcheck.is_some())),
-    row("TaskTemplate.ContainerSpec.Hosts", |it| asks(it, |it| !it.hosts.is_empty())),
-    row("TaskTemplate.ContainerSpec.DNSConfig", |it| asks(it, |it| it.dns != DnsConfig::default())),
+    Feature {
+        field: "TaskTemplate.ContainerSpec.Mounts.Type",
+        present: |it| asks(it, |it| it.mounts.iter().any(is_of_other_kind)),
+        hint: "there are bind, volume and tmpfs",
+    },
+    Feature {
+        field: "TaskTemplate.ContainerSpec.Mounts.VolumeOptions.DriverConfig",
+        present: |it| asks(it, |it| it.mounts.iter().any(has_other_driver)),
+        hint: "there is local",
+    },
     row("TaskTemplate.ContainerSpec.Secrets", |it| asks(it, |it| !it.secrets.is_empty())),
     row("TaskTemplate.ContainerSpec.Configs", |it| asks(it, |it| !it.configs.is_empty())),
     row("TaskTemplate.ContainerSpec.Isolation", |it| {
         asks(it, |it| it.isolation != Isolation::Default)
     }),
-    row("TaskTemplate.ContainerSpec.Sysctls", |it| asks(it, |it| !it.sysctls.is_empty())),
-    row("TaskTemplate.ContainerSpec.CapabilityAdd", |it| {
-        asks(it, |it| !it.capability_add.is_empty())
-    }),
-    row("TaskTemplate.ContainerSpec.CapabilityDrop", |it| {
-        asks(it, |it| !it.capability_drop.is_empty())
-    }),
-    row("TaskTemplate.ContainerSpec.Ulimits", |it| asks(it, |it| !it.ulimits.is_empty())),
-    row("TaskTemplate.ContainerSpec.OomScoreAdj", |it| asks(it, |it| it.oom_score_adj != 0)),
-    row("X-Registry-Auth", |it| asks(it, |it| it.pull != PullOptions::default())),
 ];
 
 const fn row(field: &'static str, present: fn(&ServiceSpec) -> bool) -> Feature {
@@ -111,12 +106,13 @@ fn asks(spec: &ServiceSpec, present: fn(&ContainerSpec) -> bool) -> bool {
     spec.task.container().is_some_and(present)
 }
 
-fn changed(config: Option<&UpdateConfig>) -> bool {
-    config.is_some_and(|config| *config != UpdateConfig::default())
+fn is_of_other_kind(mount: &Mount) -> bool {
+    !matches!(mount.kind, MountKind::Bind | MountKind::Volume | MountKind::Tmpfs)
 }
 
-fn on_host_only(networks: &[NetworkAttachmentConfig]) -> bool {
-    matches!(networks, [only] if only.target == NetworkTarget::Host)
+fn has_other_driver(mount: &Mount) -> bool {
+    let driver = mount.volume.as_ref().and_then(|volume| volume.driver.as_ref());
+    driver.is_some_and(|driver| !matches!(driver.name.as_str(), "" | "local"))
 }
 
 fn any_network(spec: &ServiceSpec, present: fn(&NetworkAttachmentConfig) -> bool) -> bool {

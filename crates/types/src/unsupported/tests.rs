@@ -8,11 +8,13 @@ use super::*;
 use crate::resolve::Spec;
 use crate::spec::Annotations;
 use crate::spec::Driver;
-use crate::spec::container::{HealthConfig, SeLinuxContext, Seccomp, Ulimit};
-use crate::spec::mount::Mount;
+use crate::spec::container::{
+    DnsConfig, HealthConfig, Privileges, PullOptions, SeLinuxContext, Seccomp, Ulimit,
+};
+use crate::spec::mount::{Mount, MountKind, VolumeOptions};
 use crate::spec::secret::{ConfigReference, FileTarget, SecretReference};
 use crate::spec::service::EndpointSpec;
-use crate::spec::service::{FailureAction, PortConfig, PublishMode, UpdateOrder};
+use crate::spec::service::{FailureAction, PortConfig, UpdateConfig, UpdateOrder};
 use crate::spec::task::{
     GenericResource, Limits, Placement, PlacementPreference, Platform, Reservations,
     ResourceReference, Resources, RestartCondition, RestartPolicy, TaskSpec,
@@ -50,26 +52,26 @@ fn service(it: &mut ServiceSpec) -> Vec<Leaf<'_>> {
         served(|| labels.extend([pair()])),
         served(|| *mode = ServiceMode::Replicated { replicas: 9 }),
         refused("EndpointSpec.Mode", || *endpoint_mode = EndpointMode::DnsRr),
-        refused("EndpointSpec.Ports", || {
+        refused("EndpointSpec.Ports.PublishMode", || {
             ports.push(PortConfig { target: 1, ..Default::default() })
         }),
     ];
-    leaves.extend(update_config("UpdateConfig", update.get_or_insert_default()));
-    leaves.extend(update_config("RollbackConfig", rollback.get_or_insert_default()));
+    leaves.extend(update_config(update.get_or_insert_default()));
+    leaves.extend(update_config(rollback.get_or_insert_default()));
     leaves.extend(task_spec(task));
     leaves
 }
 
-fn update_config<'a>(name: &'static str, it: &'a mut UpdateConfig) -> Vec<Leaf<'a>> {
+fn update_config(it: &mut UpdateConfig) -> Vec<Leaf<'_>> {
     let UpdateConfig { parallelism, delay, failure_action, monitor, max_failure_millionths, order } =
         it;
     vec![
-        refused(name, || *parallelism = 2),
-        refused(name, || *delay = Duration::from_secs(1)),
-        refused(name, || *failure_action = FailureAction::Continue),
-        refused(name, || *monitor = Duration::ZERO),
-        refused(name, || *max_failure_millionths = 1),
-        refused(name, || *order = UpdateOrder::StartFirst),
+        served(|| *parallelism = 2),
+        served(|| *delay = Duration::from_secs(1)),
+        served(|| *failure_action = FailureAction::Continue),
+        served(|| *monitor = Duration::ZERO),
+        served(|| *max_failure_millionths = 1),
+        served(|| *order = UpdateOrder::StartFirst),
     ]
 }
 
@@ -85,8 +87,8 @@ fn task_spec(it: &mut TaskSpec) -> Vec<Leaf<'_>> {
         references,
     } = it;
     let mut leaves = vec![
-        refused("TaskTemplate.LogDriver", || *log_driver = Some(Driver::default())),
-        refused("TaskTemplate.ForceUpdate", || *force_update = 1),
+        served(|| *log_driver = Some(Driver::default())),
+        served(|| *force_update = 1),
         refused("TaskTemplate.References", || {
             references.extend([
                 ResourceReference::Secret(SecretId::MIN),
@@ -120,8 +122,8 @@ fn resource_leaves(it: &mut Resources) -> Vec<Leaf<'_>> {
         refused("TaskTemplate.Resources.Reservations.GenericResources", || {
             generic.push(GenericResource::Discrete { kind: word(), value: 1 });
         }),
-        refused("TaskTemplate.Resources.SwapBytes", || *swap_bytes = Some(-1)),
-        refused("TaskTemplate.Resources.MemorySwappiness", || *memory_swappiness = Some(0)),
+        served(|| *swap_bytes = Some(-1)),
+        served(|| *memory_swappiness = Some(0)),
     ]
 }
 
@@ -138,8 +140,8 @@ fn restart_leaves(it: &mut RestartPolicy) -> Vec<Leaf<'_>> {
 fn placement_leaves(it: &mut Placement) -> Vec<Leaf<'_>> {
     let Placement { constraints, preferences, max_replicas, platforms } = it;
     vec![
-        refused("TaskTemplate.Placement.Constraints", || constraints.push("node.id==a".to_owned())),
-        refused("TaskTemplate.Placement.Preferences", || {
+        served(|| constraints.push("node.id==a".to_owned())),
+        served(|| {
             preferences
                 .push(PlacementPreference::Spread { descriptor: "node.labels.a".to_owned() });
         }),
@@ -203,19 +205,19 @@ fn process_leaves(it: &mut ContainerSpec) -> Vec<Leaf<'_>> {
         served(|| *user = word()),
         served(|| *stop_signal = "SIGINT".to_owned()),
         served(|| *stop_grace_period = Duration::ZERO),
-        refused("TaskTemplate.ContainerSpec.Hostname", || *hostname = word()),
-        refused("TaskTemplate.ContainerSpec.Groups", || groups.push(word())),
-        refused("TaskTemplate.ContainerSpec.Init", || *init = Some(true)),
-        refused("TaskTemplate.ContainerSpec.TTY", || *tty = true),
-        refused("TaskTemplate.ContainerSpec.OpenStdin", || *open_stdin = true),
-        refused("TaskTemplate.ContainerSpec.ReadOnly", || *read_only = true),
-        refused("TaskTemplate.ContainerSpec.Mounts", || {
+        served(|| *hostname = word()),
+        served(|| groups.push(word())),
+        served(|| *init = Some(true)),
+        served(|| *tty = true),
+        served(|| *open_stdin = true),
+        served(|| *read_only = true),
+        served(|| {
             mounts.push(Mount { target: "/a".to_owned(), ..Mount::default() });
         }),
-        refused("TaskTemplate.ContainerSpec.Healthcheck", || {
+        served(|| {
             *healthcheck = Some(HealthConfig::default());
         }),
-        refused("TaskTemplate.ContainerSpec.Hosts", || hosts.push("::1 a".to_owned())),
+        served(|| hosts.push("::1 a".to_owned())),
         refused("TaskTemplate.ContainerSpec.Secrets", || {
             secrets.push(SecretReference { id: SecretId::MIN, name: word(), target: file });
         }),
@@ -223,18 +225,14 @@ fn process_leaves(it: &mut ContainerSpec) -> Vec<Leaf<'_>> {
             configs.push(ConfigReference { id: ConfigId::MIN, name: word(), target: config_file });
         }),
         refused("TaskTemplate.ContainerSpec.Isolation", || *isolation = Isolation::Process),
-        refused("TaskTemplate.ContainerSpec.Sysctls", || sysctls.extend([pair()])),
-        refused("TaskTemplate.ContainerSpec.CapabilityAdd", || {
-            capability_add.push("KILL".to_owned())
-        }),
-        refused("TaskTemplate.ContainerSpec.CapabilityDrop", || {
-            capability_drop.push("ALL".to_owned())
-        }),
-        refused("TaskTemplate.ContainerSpec.Ulimits", || {
+        served(|| sysctls.extend([pair()])),
+        served(|| capability_add.push("KILL".to_owned())),
+        served(|| capability_drop.push("ALL".to_owned())),
+        served(|| {
             ulimits.push(Ulimit { name: "core".to_owned(), soft: 0, hard: 0 });
         }),
-        refused("TaskTemplate.ContainerSpec.OomScoreAdj", || *oom_score_adj = 1),
-        refused("X-Registry-Auth", || *registry_auth = Sensitive::new(vec![1])),
+        served(|| *oom_score_adj = 1),
+        served(|| *registry_auth = Sensitive::new(vec![1])),
     ];
     leaves.extend(privilege_leaves(privileges));
     leaves.extend(dns_leaves(dns));
@@ -242,26 +240,24 @@ fn process_leaves(it: &mut ContainerSpec) -> Vec<Leaf<'_>> {
 }
 
 fn privilege_leaves(it: &mut Privileges) -> Vec<Leaf<'_>> {
-    const NAME: &str = "TaskTemplate.ContainerSpec.Privileges";
     let Privileges { credential_spec, selinux, seccomp, apparmor_enabled, no_new_privileges } = it;
     vec![
-        refused(NAME, || {
+        refused("TaskTemplate.ContainerSpec.Privileges.CredentialSpec", || {
             *credential_spec = Some(crate::spec::container::CredentialSpec::File(word()));
         }),
-        refused(NAME, || *selinux = Some(SeLinuxContext::default())),
-        refused(NAME, || *seccomp = Some(Seccomp::Unconfined)),
-        refused(NAME, || *apparmor_enabled = Some(true)),
-        refused(NAME, || *no_new_privileges = true),
+        served(|| *selinux = Some(SeLinuxContext::default())),
+        served(|| *seccomp = Some(Seccomp::Unconfined)),
+        served(|| *apparmor_enabled = Some(true)),
+        served(|| *no_new_privileges = true),
     ]
 }
 
 fn dns_leaves(it: &mut DnsConfig) -> Vec<Leaf<'_>> {
-    const NAME: &str = "TaskTemplate.ContainerSpec.DNSConfig";
     let DnsConfig { nameservers, search, options } = it;
     vec![
-        refused(NAME, || nameservers.push("::1".to_owned())),
-        refused(NAME, || search.push(word())),
-        refused(NAME, || options.push(word())),
+        served(|| nameservers.push("::1".to_owned())),
+        served(|| search.push(word())),
+        served(|| options.push(word())),
     ]
 }
 
@@ -305,8 +301,22 @@ fn alternatives() -> impl Iterator<Item = (&'static str, ServiceSpec)> {
         spec.task.runtime = runtime;
         spec
     };
+    let logs_to = |name: &str, option: Option<&str>| {
+        let options = option.map(|key| (key.to_owned(), word())).into_iter().collect();
+        let mut spec = base();
+        spec.task.log_driver = Some(Driver { name: name.to_owned(), options });
+        spec
+    };
+    let mounts = |mount| {
+        let mut container = ServiceSpec::least().task.container().cloned().unwrap();
+        container.mounts.push(Mount { source: word(), target: "/a".to_owned(), ..mount });
+        runtime(TaskRuntime::Container(Box::new(container)))
+    };
+    let plugged = VolumeOptions {
+        driver: Some(Driver { name: "nfs".to_owned(), ..Driver::default() }),
+        ..VolumeOptions::default()
+    };
     [
-        ("Mode.Global", mode(ServiceMode::Global)),
         (
             "Mode.ReplicatedJob",
             mode(ServiceMode::ReplicatedJob { max_concurrent: 1, total_completions: 1 }),
@@ -320,6 +330,16 @@ fn alternatives() -> impl Iterator<Item = (&'static str, ServiceSpec)> {
             "TaskTemplate.PluginSpec",
             runtime(TaskRuntime::Generic { kind: word(), payload: Vec::new() }),
         ),
+        ("TaskTemplate.LogDriver", logs_to("syslog", None)),
+        ("TaskTemplate.LogDriver.Options", logs_to("local", Some("compress"))),
+        (
+            "TaskTemplate.ContainerSpec.Mounts.Type",
+            mounts(Mount { kind: MountKind::Image, ..Mount::default() }),
+        ),
+        (
+            "TaskTemplate.ContainerSpec.Mounts.VolumeOptions.DriverConfig",
+            mounts(Mount { volume: Some(plugged), ..Mount::default() }),
+        ),
     ]
     .into_iter()
 }
@@ -332,20 +352,19 @@ fn other_modes_and_runtimes_are_refused() {
 }
 
 #[test]
-fn a_service_without_network_learns_what_to_pass() {
+fn an_ingress_port_learns_what_to_pass() {
     let mut spec = base();
-    spec.task.networks.clear();
-    let refused = unsupported(&resolved(spec));
-    assert_eq!(refused.len(), 1);
-    let text = refused[0].to_string();
-    assert!(text.starts_with("not supported yet: TaskTemplate.Networks"), "{text}");
-    assert!(text.contains("--network host"), "{text}");
+    spec.endpoint.ports = vec![PortConfig { target: 80, ..Default::default() }];
+    let refused = unsupported(&resolved(spec.clone()));
+    assert!(refused[0].to_string().contains("mode=host"), "{}", refused[0]);
+
+    spec.endpoint.ports[0].mode = PublishMode::Host;
+    assert_eq!(refusals(spec), [""; 0]);
 }
 
 #[test]
-fn host_ports_are_refused_as_ingress_ports_are() {
+fn a_service_needs_no_network() {
     let mut spec = base();
-    spec.endpoint.ports =
-        vec![PortConfig { target: 80, mode: PublishMode::Host, ..Default::default() }];
-    assert_eq!(refusals(spec), ["EndpointSpec.Ports"]);
+    spec.task.networks.clear();
+    assert_eq!(refusals(spec), [""; 0]);
 }
