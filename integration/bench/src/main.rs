@@ -6,12 +6,15 @@
 //!
 //! Daemons are real ones, in networks of their own with nothing but loopback in them.
 
+mod cgroup;
 mod control;
 mod create;
+mod ctr;
 mod figure;
 mod library;
 mod process;
 mod start;
+mod tasks;
 mod throughput;
 
 use std::process::ExitCode;
@@ -35,10 +38,11 @@ struct Bench {
     run: fn(Effort) -> Outcome,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench { name: "start", run: start::run },
     Bench { name: "create", run: create::run },
     Bench { name: "throughput", run: throughput::run },
+    Bench { name: "tasks", run: tasks::run },
     Bench { name: "state", run: library::state },
     Bench { name: "raft", run: library::raft },
     Bench { name: "planner", run: library::planner },

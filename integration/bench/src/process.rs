@@ -20,3 +20,11 @@ pub(crate) fn resident(pid: u32) -> std::io::Result<u64> {
     let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().unwrap_or_default();
     Ok(kib * 1024)
 }
+
+/// Memory of a process in bytes, with its share of what it shares.
+pub(crate) fn proportional(pid: u32) -> std::io::Result<u64> {
+    let map = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = map.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().unwrap_or_default();
+    Ok(kib * 1024)
+}

@@ -23,6 +23,8 @@ const SHOWN: usize = 60;
 #[derive(Debug)]
 pub struct Node {
     program: PathBuf,
+    /// Further words of the daemon's command line.
+    arguments: Vec<String>,
     netns: Netns,
     // Declared before the directory they live in: ended first.
     daemon: Mutex<Option<Child>>,
@@ -38,6 +40,16 @@ impl Node {
     /// When one of them does not come up.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`Node::start`], with further words on the daemon's command line.
+    ///
+    /// # Panics
+    ///
+    /// As [`Node::start`].
+    #[must_use]
+    pub fn start_with(arguments: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("sn").tempdir_in("/var/tmp");
         let dir = dir.unwrap_or_else(|why| panic!("make a directory: {why}"));
         let below = dir.path().join("c");
@@ -45,7 +57,9 @@ impl Node {
         let netns = Netns::new();
         // Tasks on the host's network get containerd's: it lives beside the daemon.
         let containerd = Mutex::new(netns.run(|| Containerd::start(&below)));
-        let node = Self { program: program(), netns, daemon: Mutex::new(None), containerd, dir };
+        let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+        let daemon = Mutex::new(None);
+        let node = Self { program: program(), arguments, netns, daemon, containerd, dir };
         node.start_daemon();
         node
     }
@@ -69,7 +83,18 @@ impl Node {
     /// As [`Node::founded`], and when the image cannot be loaded.
     #[must_use]
     pub fn ready() -> Self {
-        let node = Self::founded();
+        Self::ready_with(&[])
+    }
+
+    /// As [`Node::ready`], with further words on the daemon's command line.
+    ///
+    /// # Panics
+    ///
+    /// As [`Node::ready`].
+    #[must_use]
+    pub fn ready_with(arguments: &[&str]) -> Self {
+        let node = Self::start_with(arguments);
+        let _ = node.swarm(&["init"]).ok();
         let archive = node.archive(Format::DockerArchive);
         let _ = node.swarm(&["image", "load", "-i", &archive]).ok();
         node
@@ -141,7 +166,7 @@ impl Node {
         command.arg("daemon").arg("--state-dir").arg(self.dir().join("state"));
         command.arg("--run-dir").arg(self.dir().join("run"));
         command.arg("--containerd").arg(self.dir().join("c/c.sock"));
-        command.args(["--listen-addr", "127.0.0.1:2377"]);
+        command.args(["--listen-addr", "127.0.0.1:2377"]).args(&self.arguments);
         command.stdin(Stdio::null());
         command
     }
@@ -219,6 +244,17 @@ impl Node {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child().as_ref().map_or_else(|| panic!("no daemon"), Child::id)
+    }
+
+    /// containerd's process.
+    ///
+    /// # Panics
+    ///
+    /// When an earlier restart of it failed.
+    #[track_caller]
+    #[must_use]
+    pub fn containerd_pid(&self) -> u32 {
+        self.containerd.lock().map_or_else(|_| panic!("no containerd"), |it| it.pid())
     }
 
     /// Ends the daemon by SIGKILL.

@@ -69,6 +69,13 @@ impl Node {
         processes
     }
 
+    /// The ids of all containers of the node, running or not.
+    #[track_caller]
+    #[must_use]
+    pub fn containers(&self) -> Vec<String> {
+        self.ctr(&["containers", "ls", "-q"]).lines().map(str::to_owned).collect()
+    }
+
     /// The process of a task.
     ///
     /// # Panics
