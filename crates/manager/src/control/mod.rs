@@ -6,6 +6,7 @@
 
 mod audit;
 mod cluster;
+mod credentials;
 mod node;
 mod read;
 mod service;
@@ -106,6 +107,22 @@ impl v1::control_server::Control for Control {
             .end(async {
                 caller?;
                 self.update(id?, service?, request).await
+            })
+            .await
+    }
+
+    async fn rollback_service(
+        &self,
+        request: Request<v1::RollbackServiceRequest>,
+    ) -> Answer<v1::UpdateServiceResponse> {
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let service = service_id(&request.id);
+        let audit = Audit::new("RollbackService", &caller, &id, &service);
+        audit
+            .end(async {
+                caller?;
+                self.roll_back(id?, service?, request.spec_version).await
             })
             .await
     }

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use swarm_proto::{field, v1};
 use swarm_state::Snapshot;
-use swarm_types::object::service::Endpoint;
+use swarm_types::object::service::{Endpoint, UpdateState, UpdateStatus};
 use swarm_types::resolve::{Resolved, resolve};
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use swarm_types::unsupported::unsupported;
 use swarm_types::update::may_update;
 use swarm_types::{
     Change, Expect, Expected, IdSource, Meta, ObjectId, RequestId, Service, ServiceId, TaskState,
+    Timestamp,
 };
 use tonic::Status;
 
-use super::{Control, invalid, service_id};
+use super::{Control, credentials, invalid, service_id};
 
 impl Control {
     pub(super) async fn create(
@@ -22,7 +23,7 @@ impl Control {
         request: RequestId,
         spec: Option<v1::ServiceSpec>,
     ) -> Result<v1::CreateServiceResponse, Status> {
-        let spec = accepted(spec)?;
+        let spec = accepted(field::part(spec, "spec").map_err(invalid)?)?;
         let id: ServiceId = request.created();
 
         let expect = vec![Expect { object: ObjectId::Service(id), what: Expected::Absent }];
@@ -38,8 +39,12 @@ impl Control {
         id: ServiceId,
         update: v1::UpdateServiceRequest,
     ) -> Result<v1::UpdateServiceResponse, Status> {
-        let spec = accepted(update.spec)?;
+        let spec: ServiceSpec = field::part(update.spec, "spec").map_err(invalid)?;
         let snapshot = self.core.raft.snapshot();
+        let spec = match snapshot.service(&id) {
+            Some(stored) => accepted(credentials::kept(&stored.spec, spec))?,
+            None => accepted(spec)?,
+        };
         // A retry gets its first answer, whatever became of the service since.
         if snapshot.request(&request).is_none() {
             let stored = snapshot.service(&id).ok_or_else(|| not_found(&id))?;
@@ -51,6 +56,25 @@ impl Control {
         let expect = vec![Expect { object: ObjectId::Service(id), what }];
         let change = Change::UpdateService(id, Box::new(spec.into_inner()));
         self.change(request, expect, change).await?;
+
+        Ok(v1::UpdateServiceResponse { service: self.stored(&id)?, warnings: Vec::new() })
+    }
+
+    pub(super) async fn roll_back(
+        &self,
+        request: RequestId,
+        id: ServiceId,
+        spec_version: u64,
+    ) -> Result<v1::UpdateServiceResponse, Status> {
+        let what = Expected::SpecVersion(spec_version);
+        let expect = vec![Expect { object: ObjectId::Service(id), what }];
+        let status = UpdateStatus {
+            state: UpdateState::RollbackStarted,
+            started_at: Some(Timestamp::now()),
+            completed_at: None,
+            message: "manually requested rollback".to_owned(),
+        };
+        self.change(request, expect, Change::RollbackService(id, Box::new(status))).await?;
 
         Ok(v1::UpdateServiceResponse { service: self.stored(&id)?, warnings: Vec::new() })
     }
@@ -93,13 +117,12 @@ impl Control {
         let service = snapshot.service(id).ok_or_else(|| {
             Status::aborted(format!("service {id} was changed, and removed right after that"))
         })?;
-        Ok(Some(service.as_ref().into()))
+        Ok(Some(credentials::without(service.as_ref().into())))
     }
 }
 
 /// The spec as it is stored: complete, allowed, and within what this version serves.
-fn accepted(spec: Option<v1::ServiceSpec>) -> Result<Resolved<ServiceSpec>, Status> {
-    let spec: ServiceSpec = field::part(spec, "spec").map_err(invalid)?;
+fn accepted(spec: ServiceSpec) -> Result<Resolved<ServiceSpec>, Status> {
     let spec = resolve(spec, &mut IdSource::system()).map_err(invalid)?;
     let missing: Vec<String> = unsupported(&spec).iter().map(ToString::to_string).collect();
     if missing.is_empty() { Ok(spec) } else { Err(Status::unimplemented(missing.join("; "))) }
@@ -122,21 +145,15 @@ fn not_found(id: &ServiceId) -> Status {
 }
 
 fn listed(snapshot: &Snapshot, service: &Arc<Service>) -> v1::ListedService {
-    let runs = |state, desired| state == TaskState::Running && desired <= TaskState::Running;
-    let tasks = snapshot.tasks_of_service(&service.id);
-    let running = tasks.filter(|task| runs(task.status.state, task.desired)).count();
+    let wanted = || snapshot.tasks_of_service(&service.id).filter(|task| task.wanted());
+    let running = wanted().filter(|task| task.status.state == TaskState::Running).count();
     v1::ListedService {
-        service: Some(service.as_ref().into()),
+        service: Some(credentials::without(service.as_ref().into())),
         running: running as u64,
-        desired: desired(service.spec.mode),
-    }
-}
-
-/// Global modes count their tasks by node; they are not served yet, so none are wanted.
-const fn desired(mode: ServiceMode) -> u64 {
-    match mode {
-        ServiceMode::Replicated { replicas } => replicas,
-        ServiceMode::ReplicatedJob { total_completions, .. } => total_completions,
-        ServiceMode::Global | ServiceMode::GlobalJob => 0,
+        desired: match service.spec.mode {
+            ServiceMode::Replicated { replicas } => replicas,
+            ServiceMode::ReplicatedJob { total_completions, .. } => total_completions,
+            ServiceMode::Global | ServiceMode::GlobalJob => wanted().count() as u64,
+        },
     }
 }

@@ -10,7 +10,7 @@ use swarm_state::Snapshot;
 use swarm_types::{NodeId, ServiceId, Task, TaskId, Timestamp};
 use tonic::Status;
 
-use super::{Control, invalid};
+use super::{Control, credentials, invalid};
 
 impl Control {
     pub(super) async fn tasks(
@@ -34,7 +34,7 @@ impl Control {
         let mut templates = TemplateWriter::new();
         let tasks = found.iter().map(|task| templates.task(task)).collect();
         Ok(v1::ListTasksResponse {
-            templates: templates.into_templates(),
+            templates: credentials::without_in(templates.into_templates()),
             tasks,
             applied_index: view.index(),
             age_ms: view.age_ms,
@@ -49,7 +49,7 @@ impl Control {
         let view = self.view(request.stale).await?;
         let task = view.snapshot.task(&id).ok_or_else(|| not_found(id))?;
         Ok(v1::GetTaskResponse {
-            task: Some(task.as_ref().into()),
+            task: Some(credentials::without_of(task.as_ref().into())),
             applied_index: view.index(),
             age_ms: view.age_ms,
         })

@@ -88,13 +88,13 @@ async fn a_repeated_update_of_a_service_that_is_gone_by_now_says_that_it_was_mad
 #[tokio::test]
 async fn what_is_not_served_is_refused_by_name() {
     let mut world = World::new().await;
-    let mut global = spec("web", 1);
-    global.task.as_mut().unwrap().networks.clear();
+    let mut round_robin = spec("web", 1);
+    round_robin.endpoint.as_mut().unwrap().mode = v1::EndpointMode::DnsRr.into();
 
-    let refused = control(&world).create(world.request(), Some(global)).await.unwrap_err();
+    let refused = control(&world).create(world.request(), Some(round_robin)).await.unwrap_err();
 
     assert_eq!(refused.code(), Code::Unimplemented);
-    assert!(refused.message().starts_with("not supported yet: TaskTemplate.Networks"));
+    assert_eq!(refused.message(), "not supported yet: EndpointSpec.Mode");
 }
 
 #[tokio::test]
@@ -172,4 +172,61 @@ async fn the_port_admits_nobody_without_a_certificate() {
     let refused = control.remove_service(Request::new(v1::RemoveServiceRequest::default())).await;
 
     assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+}
+
+fn credentials_of(spec: &mut v1::ServiceSpec) -> &mut v1::Sensitive {
+    let runtime = spec.task.as_mut().unwrap().runtime.as_mut().unwrap();
+    let Some(v1::task_runtime::Runtime::Container(container)) = &mut runtime.runtime else {
+        panic!("no container in the spec");
+    };
+    container.pull.as_mut().unwrap().registry_auth.get_or_insert_default()
+}
+
+#[tokio::test]
+async fn credentials_are_kept_by_an_update_without_them_and_never_shown() {
+    let mut world = World::new().await;
+    let control = control(&world);
+    let mut with = spec("web", 2);
+    credentials_of(&mut with).value = b"secret".to_vec();
+    let created = control.create(world.request(), Some(with)).await.unwrap();
+    let mut web = created.service.unwrap();
+    let id: ServiceId = field::id(&web.id, "id").unwrap();
+    let seen = world.core.raft.snapshot().service(&id).unwrap().meta.spec_version;
+
+    let updated = control.update(world.request(), id, update(&web, seen, 5)).await.unwrap();
+
+    let stored = world.core.raft.snapshot().service(&id).unwrap().clone();
+    let pull = &stored.spec.task.container().unwrap().pull;
+    assert_eq!(pull.registry_auth.expose(), b"secret");
+    let get = v1::GetServiceRequest { id: web.id.clone(), stale: true };
+    let read = control.service(get).await.unwrap().service.unwrap().service.unwrap();
+    for mut shown in [web.spec.take(), updated.service.unwrap().spec, read.spec] {
+        assert!(credentials_of(shown.as_mut().unwrap()).value.is_empty());
+    }
+    let mut previous = read.previous.unwrap().spec.unwrap();
+    assert!(credentials_of(&mut previous).value.is_empty());
+}
+
+#[tokio::test]
+async fn a_rollback_returns_to_the_spec_before_on_what_was_seen() {
+    let mut world = World::new().await;
+    let control = control(&world);
+    let web = create(&control, world.request(), "web").await.unwrap();
+    let id: ServiceId = field::id(&web.id, "id").unwrap();
+    let version = || world.core.raft.snapshot().service(&id).unwrap().meta.spec_version;
+    let request = RequestId::MIN;
+
+    let early = control.roll_back(request, id, version()).await.unwrap_err();
+    assert!(early.message().contains("does not have a previous spec"), "{early}");
+
+    let seen = version();
+    control.update(IdSource::system().draw(), id, update(&web, seen, 5)).await.unwrap();
+    let stale = control.roll_back(IdSource::system().draw(), id, seen).await.unwrap_err();
+    assert_eq!(stale.code(), Code::FailedPrecondition);
+
+    let done = control.roll_back(IdSource::system().draw(), id, version()).await.unwrap();
+    let service = done.service.unwrap();
+    assert_eq!(service.spec, web.spec);
+    let state = service.update_status.unwrap().state();
+    assert_eq!(state, v1::UpdateState::RollbackStarted);
 }
