@@ -15,6 +15,7 @@ mod membership;
 mod only;
 mod socket;
 mod tasks;
+mod volumes;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,12 @@ impl Default for Options {
             cgroup_parent: "/swarm".into(),
         }
     }
+}
+
+/// Nanoseconds since the epoch.
+fn nanos(time: std::time::SystemTime) -> i64 {
+    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// What the parts of a node share.

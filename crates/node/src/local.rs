@@ -125,7 +125,7 @@ fn refused(error: &NodeError) -> Status {
 }
 
 /// The error and its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

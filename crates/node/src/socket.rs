@@ -1,5 +1,6 @@
 //! The node's own socket: `swarm.sock` in the run directory, 0660, group `swarm` where there is
-//! one. Serves the node, its images, its tasks, and the control API while there is a manager.
+//! one. Serves the node, its images, volumes and tasks, and the control API while there is a
+//! manager.
 
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
@@ -16,6 +17,7 @@ use swarm_proto::v1::control_server;
 use swarm_proto::v1::images_server::ImagesServer;
 use swarm_proto::v1::node_local_server::NodeLocalServer;
 use swarm_proto::v1::tasks_server::TasksServer;
+use swarm_proto::v1::volumes_server::VolumesServer;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::body::Body;
@@ -27,6 +29,7 @@ use tower::Service;
 use crate::images::Store;
 use crate::local::Local;
 use crate::tasks::Tasks;
+use crate::volumes::Volumes;
 use crate::{Inner, NodeError, Options};
 
 const SOCKET: &str = "swarm.sock";
@@ -45,6 +48,7 @@ pub(crate) fn serve(inner: &Arc<Inner>) -> Result<(), NodeError> {
         .add_service(NodeLocalServer::new(Local(inner.clone())))
         .add_service(ImagesServer::new(Store(inner.clone())).max_decoding_message_size(MAX_REQUEST))
         .add_service(TasksServer::new(Tasks::new(inner.clone())))
+        .add_service(VolumesServer::new(Volumes(inner.clone())))
         .add_service(inner.control.clone())
         .serve_with_incoming_shutdown(
             UnixListenerStream::new(listener),

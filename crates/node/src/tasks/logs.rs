@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use v1::logs_response::What;
 
-use super::{Sender, nanos};
+use super::Sender;
+use crate::nanos;
 
 /// What a request asks of each task.
 pub(super) fn query(request: &v1::LogsRequest) -> Result<LogQuery, Status> {

@@ -152,12 +152,6 @@ fn task_of(id: &str) -> Option<TaskId> {
     TaskId::from_str(id).ok()
 }
 
-/// Nanoseconds since the epoch.
-fn nanos(time: std::time::SystemTime) -> i64 {
-    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
 fn refused(error: &Error) -> Status {
     let text = error.to_string();
     match error {

@@ -8,7 +8,8 @@ use swarm_types::TaskId;
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::Status;
 
-use super::{Sender, nanos, refused, task_of};
+use super::{Sender, refused, task_of};
+use crate::nanos;
 
 /// Time between two samples.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -15,3 +15,4 @@ mod scale;
 mod storms;
 mod story;
 mod tasks;
+mod volumes;
