@@ -82,6 +82,27 @@ impl Client {
         self.changed(answer.service, answer.warnings)
     }
 
+    /// Returns to the spec before the last update, if nobody wrote the spec since `service` was
+    /// read. It rolls out as the rollback settings say.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when there is no such spec, or it was written meanwhile.
+    pub async fn rollback_service(&self, service: &Service) -> Result<Changed, ClientError> {
+        let request = v1::RollbackServiceRequest {
+            request_id: request_id(),
+            id: field::put_id(service.id),
+            spec_version: service.meta.spec_version,
+        };
+        let answer = self
+            .call(|| {
+                let (mut control, request) = (self.control(), request.clone());
+                async move { control.rollback_service(request).await }
+            })
+            .await?;
+        self.changed(answer.service, answer.warnings)
+    }
+
     /// Removes a service; its tasks end after that.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod damage;
 mod images;
 mod refusals;
 mod restarts;
+mod rollback;
 mod scale;
 mod storms;
 mod story;

@@ -6,7 +6,6 @@ use anyhow::Context;
 use swarm_client::{Client, Consistency};
 
 use super::settle::{self, Wait};
-use super::update;
 use crate::output::Printer;
 
 #[derive(clap::Args, Debug)]
@@ -18,15 +17,23 @@ pub(crate) struct Rollback {
 }
 
 pub(crate) async fn run(args: Rollback, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let name = &args.service;
+    back(&args.service, args.wait, client, out).await
+}
+
+/// Rolls a service back, and waits unless told not to.
+pub(super) async fn back(
+    name: &str,
+    wait: Wait,
+    client: &Client,
+    out: &mut Printer,
+) -> anyhow::Result<()> {
     let service = client.service(name, Consistency::Linearizable).await?.value;
-    let spec = update::previous(&service)?;
-    let changed = client.update_service(&service, &spec).await;
+    let changed = client.rollback_service(&service).await;
     let changed = changed.with_context(|| format!("roll service {name} back"))?;
 
     for warning in &changed.warnings {
         out.warn(warning);
     }
     out.line(name)?;
-    settle::settled(args.wait, service.id, client, out).await
+    settle::settled(wait, service.id, client, out).await
 }

@@ -8,6 +8,7 @@ use swarm_client::{Client, Consistency};
 use swarm_types::Service;
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 
+use super::rollback;
 use super::settle::{self, Wait};
 use crate::credentials;
 use crate::flags::container;
@@ -56,6 +57,10 @@ pub(crate) struct Update {
 }
 
 pub(crate) async fn run(args: Update, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    if args.rollback {
+        alone(&args)?;
+        return rollback::back(&args.service, args.wait, client, out).await;
+    }
     let (name, wait, with_auth) = (args.service.clone(), args.wait, args.with_registry_auth);
     let service = client.service(&name, Consistency::Linearizable).await?.value;
     let mut spec = edited(args, &service)?;
@@ -73,28 +78,18 @@ pub(crate) async fn run(args: Update, client: &Client, out: &mut Printer) -> any
     settle::settled(wait, service.id, client, out).await
 }
 
-/// The spec to return to.
-///
-/// # Errors
-///
-/// When the service was never updated.
-pub(super) fn previous(service: &Service) -> anyhow::Result<ServiceSpec> {
-    let previous = service.previous.as_ref().map(|previous| previous.spec.clone());
-    previous.with_context(|| {
-        format!("service {} does not have a previous spec", service.spec.annotations.name)
-    })
+/// Refuses what stands beside `--rollback`: the spec that comes back is whole.
+fn alone(args: &Update) -> anyhow::Result<()> {
+    let untouched = Update { rollback: true, wait: args.wait, ..bare(args.service.clone()) };
+    anyhow::ensure!(
+        format!("{args:?}") == format!("{untouched:?}"),
+        "other flags may not be combined with --rollback, besides --detach and --quiet"
+    );
+    Ok(())
 }
 
 /// The service's spec with what the flags change.
 fn edited(args: Update, service: &Service) -> anyhow::Result<ServiceSpec> {
-    if args.rollback {
-        let untouched = Update { wait: args.wait, ..bare(args.service.clone()) };
-        anyhow::ensure!(
-            format!("{args:?}") == format!("{:?}", Update { rollback: true, ..untouched }),
-            "other flags may not be combined with --rollback, besides --detach and --quiet"
-        );
-        return previous(service);
-    }
     let mut spec = service.spec.clone();
     if let Some(wanted) = args.replicas {
         match &mut spec.mode {

@@ -228,21 +228,17 @@ fn force_counts_up() {
 
 #[test]
 fn rollback_stands_alone() {
-    let mut service = fixture::service("web", 1);
-    let run = |service: &Service, flags: &[&str]| {
-        edited(
-            Line::try_parse_from([&["update"], flags, &["web"]].concat()).unwrap().update,
-            service,
-        )
+    let given = |flags: &[&str]| {
+        let line = [&["update", "--rollback"], flags, &["web"]].concat();
+        alone(&Line::try_parse_from(line).unwrap().update)
     };
-    assert!(run(&service, &["--rollback"]).unwrap_err().to_string().contains("previous spec"));
 
-    let spec = after(&[&["--image", "web:0"]]);
-    service.previous =
-        Some(swarm_types::object::service::PreviousSpec { spec: spec.clone(), spec_version: 1 });
-    assert_eq!(run(&service, &["--rollback", "-d"]).unwrap(), spec);
-    let refusal = run(&service, &["--rollback", "--env-add", "A=1"]).unwrap_err().to_string();
-    assert!(refusal.contains("--rollback"), "{refusal}");
+    given(&[]).unwrap();
+    given(&["-d"]).unwrap();
+    for more in [&["--env-add", "A=1"][..], &["--force"], &["--replicas", "2"]] {
+        let refusal = given(more).unwrap_err().to_string();
+        assert!(refusal.contains("--rollback"), "{refusal}");
+    }
 }
 
 #[test]
