@@ -2,6 +2,7 @@
 
 use swarm_proto::v1;
 use swarm_proto::v1::images_client::ImagesClient;
+use swarm_types::Sensitive;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -144,12 +145,12 @@ impl Client {
     pub async fn pull_image(
         &self,
         reference: &str,
-        auth: Vec<u8>,
+        auth: &Sensitive,
         mut progress: impl FnMut(PullProgress),
     ) -> Result<Image, ClientError> {
         use v1::pull_response::What;
         let failed = |status| ClientError::of(&self.target, status);
-        let registry_auth = Some(v1::Sensitive { value: auth });
+        let registry_auth = Some(auth.into());
         let request = v1::PullRequest { reference: reference.to_owned(), registry_auth };
         let mut answers = self.image_store().pull(request).await.map_err(failed)?.into_inner();
         while let Some(answer) = answers.message().await.map_err(failed)? {

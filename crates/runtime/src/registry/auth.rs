@@ -87,7 +87,8 @@ impl Auth {
         let pair = decode(header.auth.as_bytes()).ok_or(bad("auth is not base64"))?;
         let pair = std::str::from_utf8(&pair).map_err(|_| bad("auth is not text"))?;
         let (user, password) = pair.split_once(':').ok_or(bad("auth is not USER:PASSWORD"))?;
-        Ok(Self::password(user, password))
+        // `docker login` of old filled up with NULs.
+        Ok(Self::password(user, password.trim_end_matches('\0')))
     }
 
     /// What stands in an `Authorization` header for user and password.

@@ -63,7 +63,7 @@ impl Defaults {
 
 /// Where Docker's command line keeps its settings.
 pub(crate) fn config_path() -> Option<PathBuf> {
-    let directory = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
-    directory.or_else(home).map(|directory| directory.join("config.json"))
+    let set = |key| std::env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let directory = set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")))?;
+    Some(directory.join("config.json"))
 }

@@ -1,7 +1,6 @@
 //! `swarm image`: images of this node.
 
 mod load;
-mod login;
 mod ls;
 mod pull;
 mod rm;

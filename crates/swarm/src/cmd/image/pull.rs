@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use swarm_client::{Client, PullPhase, PullProgress};
-use swarm_types::image::ImageRef;
 use swarm_types::text::{decimal_size, short_id};
 
-use super::login;
+use crate::credentials;
 use crate::output::Printer;
 
 /// Parts of a layer after which it is told again.
@@ -24,11 +23,9 @@ pub(crate) struct Pull {
 }
 
 pub(crate) async fn run(args: Pull, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let image: ImageRef =
-        args.image.parse().with_context(|| format!("image name {:?}", args.image))?;
-    let auth = login::header(image.domain()).await?;
+    let auth = credentials::of_image(&args.image).await?;
     let mut told = Told::default();
-    let pulled = client.pull_image(&args.image, auth, |step| {
+    let pulled = client.pull_image(&args.image, &auth, |step| {
         if let Some(line) = told.line(&step) {
             out.note(line);
         }

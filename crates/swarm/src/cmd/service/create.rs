@@ -65,7 +65,7 @@ pub(crate) async fn run(args: Create, client: &Client, out: &mut Printer) -> any
     let mut spec = spec(args)?;
     if with_auth {
         let container = container(&mut spec)?;
-        container.pull.registry_auth = credentials::of_image(&container.image)?;
+        container.pull.registry_auth = credentials::of_image(&container.image).await?;
     }
     let created = client.create_service(&spec).await.context("create service")?;
 

@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Update, client: &Client, out: &mut Printer) -> any
     let mut spec = edited(args, &service)?;
     if with_auth {
         let container = container(&mut spec)?;
-        container.pull.registry_auth = credentials::of_image(&container.image)?;
+        container.pull.registry_auth = credentials::of_image(&container.image).await?;
     }
     let changed = client.update_service(&service, &spec).await;
     let changed = changed.with_context(|| format!("update service {name}"))?;
