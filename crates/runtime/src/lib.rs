@@ -15,13 +15,11 @@
 //! - `exec`: commands run beside a container's process.
 //! - `volumes`: directories that outlive containers.
 //! - `stats`: what the kernel counts of a container.
-//! - `events`: exits as they happen, and word when some may have been missed.
 
 mod archive;
 mod container;
 mod content;
 mod error;
-mod events;
 mod exec;
 mod image;
 mod lease;
@@ -41,7 +39,6 @@ pub use container::{
     Privileges, Propagation, Resources, SeLinuxContext, Seccomp, Status, TmpfsOptions, Ulimit,
 };
 pub use error::Error;
-pub use events::{ContainerEvent, Events};
 pub use exec::{
     Exec, ExecConfig, ExecControl, ExecEvent, ExecInput, Probe, ProbeEnd, Rights, Stdin, Terminal,
     TerminalSize,

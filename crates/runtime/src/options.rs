@@ -6,11 +6,11 @@ use std::sync::Arc;
 use containerd_client::services::v1::{CreateNamespaceRequest, Namespace};
 use tokio::sync::{Mutex, Semaphore};
 
+use crate::Error;
 use crate::archive::Limits;
 use crate::error::Tolerate;
 use crate::image::Shared;
 use crate::rpc::{Link, QUICK, rpc};
-use crate::{Error, Events};
 
 /// Where containerd is and what of it is ours.
 #[derive(Clone, Debug)]
@@ -108,12 +108,6 @@ impl Runtime {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
-    }
-
-    /// Starts watching. Dropping the result stops it.
-    #[must_use]
-    pub fn events(&self) -> Events {
-        Events::watch(self.link.clone(), &self.options.namespace)
     }
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::diff_client::DiffClient;
-use containerd_client::services::v1::events_client::EventsClient;
 use containerd_client::services::v1::images_client::ImagesClient;
 use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::namespaces_client::NamespacesClient;
@@ -78,7 +77,6 @@ macro_rules! clients {
 clients! {
     containers: ContainersClient,
     diff: DiffClient,
-    events: EventsClient,
     images: ImagesClient,
     leases: LeasesClient,
     namespaces: NamespacesClient,

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail the test")]
 
 mod archives;
-mod events;
 mod exec;
 mod life;
 mod links;
@@ -12,6 +11,7 @@ mod mock;
 mod options;
 mod pulls;
 mod registry;
+mod restarts;
 mod seccomp;
 mod stats;
 mod volumes;
