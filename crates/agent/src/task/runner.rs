@@ -149,7 +149,6 @@ impl<E: Executor> Runner<E> {
                     Ok(())
                 }
                 Some(Done::Again(verb, error)) => {
-                    debug_assert_eq!(step::after(self.status.state, Said::NotNow), None);
                     self.again(verb, &error, orders).await;
                     continue;
                 }

@@ -51,8 +51,6 @@ pub(crate) enum Said {
     },
     /// Nothing of the task runs any more.
     Stopped,
-    /// Not now; the same call may work later.
-    NotNow,
     /// Never; the same call would fail again.
     Impossible,
 }
@@ -84,7 +82,6 @@ pub(crate) fn after(observed: TaskState, said: Said) -> Option<TaskState> {
         Said::Exited { code: 0 } => TaskState::Complete,
         Said::Exited { .. } => TaskState::Failed,
         Said::Stopped => TaskState::Shutdown,
-        Said::NotNow => return None,
         Said::Impossible if observed < TaskState::Starting => TaskState::Rejected,
         Said::Impossible => TaskState::Failed,
     };
