@@ -35,7 +35,11 @@ pub(crate) fn run(effort: Effort) -> Outcome {
     cgroup.take("daemons", node.pid())?;
     cgroup.take("daemons", node.containerd_pid())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let bench = Bench { client: Client::unix(&node.socket()), node, cgroup, runtime };
+    let client = {
+        let _inside = runtime.enter();
+        Client::unix(&node.socket())
+    };
+    let bench = Bench { client, node, cgroup, runtime };
     start_and_remove(&bench, rounds, count)?;
     remove_one(&bench, rounds)?;
     replace(&bench, 4 * rounds)?;
