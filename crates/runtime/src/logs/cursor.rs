@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::dir;
-use super::frame::{Found, MAGIC, Record, START, decode};
+use super::frame::{Entry, Found, MAGIC, Record, START, decode};
 
 /// Bytes read at once; several records of full length.
 const CHUNK: usize = 128 << 10;
@@ -45,13 +45,13 @@ pub(super) struct Cursor {
     file: Option<File>,
     /// The segment is followed by another and was looked at once more since.
     last_look: bool,
-    buffer: Box<[u8]>,
+    /// Empty while nothing is read: many followers wait at a time.
+    buffer: Vec<u8>,
 }
 
 impl Cursor {
     pub(super) fn new(dir: &Path, place: Place) -> Self {
-        let buffer = vec![0; CHUNK].into();
-        Self { dir: dir.to_owned(), place, file: None, last_look: false, buffer }
+        Self { dir: dir.to_owned(), place, file: None, last_look: false, buffer: Vec::new() }
     }
 
     pub(super) fn place(&self) -> Place {
@@ -59,34 +59,65 @@ impl Cursor {
     }
 
     /// Reads once, and hands on each record with its place.
-    pub(super) fn step(&mut self, mut each: impl FnMut(Place, &Record<'_>)) -> io::Result<Step> {
+    pub(super) fn step(&mut self, each: impl FnMut(Place, &Record<'_>)) -> io::Result<Step> {
+        let step = self.read(each);
+        if step.as_ref().is_ok_and(|step| *step == Step::Caught) {
+            self.buffer = Vec::new();
+        }
+        step
+    }
+
+    fn read(&mut self, mut each: impl FnMut(Place, &Record<'_>)) -> io::Result<Step> {
         if self.file.is_none() && !self.open()? {
             return Ok(Step::Caught);
         }
         let Some(file) = &self.file else { return Ok(Step::Caught) };
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; CHUNK];
+        }
         let count = fill(file, &mut self.buffer, self.place.offset)?;
         let mut bytes = &self.buffer[..count];
-        while let Found::Record(record, length) = decode(bytes) {
-            each(self.place, &record);
-            self.place.offset += length as u64;
-            bytes = &bytes[length..];
-        }
+        let rest = loop {
+            match decode(bytes) {
+                Found::Record(record, length) => {
+                    each(self.place, &record);
+                    self.place.offset += length as u64;
+                    bytes = &bytes[length..];
+                }
+                rest => break rest,
+            }
+        };
         if bytes.len() < count {
             self.last_look = false;
             return Ok(Step::More);
         }
-        self.next()
+        // Behind a damaged record, the index tells where another begins.
+        let known = match rest {
+            Found::Bad => dir::entries(&self.dir, self.place.segment),
+            Found::Short | Found::Record(..) => Vec::new(),
+        };
+        self.next(&known)
     }
 
-    /// Nothing whole is here: goes on to the next segment, if there is one.
-    fn next(&mut self) -> io::Result<Step> {
-        let all = dir::segments(&self.dir)?;
-        let Some(next) = all.into_iter().find(|number| *number > self.place.segment) else {
-            return Ok(Step::Caught);
+    /// Nothing whole is here: goes on to where the next record is known to be, if there is one.
+    fn next(&mut self, known: &[Entry]) -> io::Result<Step> {
+        let Place { segment, offset } = self.place;
+        let beyond = known.iter().map(|entry| entry.offset).find(|next| *next > offset);
+        let next = match beyond {
+            Some(offset) => Place { segment, offset },
+            None => {
+                let mut all = dir::segments(&self.dir)?.into_iter();
+                let Some(segment) = all.find(|number| *number > segment) else {
+                    return Ok(Step::Caught);
+                };
+                Place { segment, offset: START }
+            }
         };
         if self.last_look {
-            self.place = Place { segment: next, offset: START };
-            self.file = None;
+            if next.segment != segment {
+                self.file = None;
+            }
+            self.place = next;
         }
         self.last_look = !self.last_look;
         Ok(Step::More)

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::frame::Entry;
+
 /// Bounds of a container's output, as they were when it was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Bounds {
@@ -75,6 +77,13 @@ pub(super) fn segment(dir: &Path, number: u32) -> PathBuf {
 
 pub(super) fn index(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("{number:04}.idx"))
+}
+
+/// What the index of a segment tells. One that cannot be read only makes searches longer.
+pub(super) fn entries(dir: &Path, segment: u32) -> Vec<Entry> {
+    let bytes = fs::read(index(dir, segment)).unwrap_or_default();
+    let whole = bytes.as_chunks::<{ Entry::SIZE }>().0;
+    whole.iter().map_while(Entry::decode).collect()
 }
 
 /// The FIFO on which a writer is asked to write what it has.

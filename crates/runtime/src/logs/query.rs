@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::cursor::{Cursor, Place, Step};
 use super::dir;
-use super::frame::{Entry, Kind, Record, START};
+use super::frame::{Kind, Record, START};
 use super::{LogQuery, Streams};
 
 /// Farthest that the beginning of a line is looked for, in blocks.
@@ -67,7 +67,7 @@ pub(super) fn beginning(dir: &Path, wanted: &Wanted, tail: Option<u64>) -> io::R
 fn blocks(dir: &Path, since: i64) -> io::Result<Vec<Place>> {
     let mut backwards = Vec::new();
     for segment in dir::segments(dir)?.into_iter().rev() {
-        let entries = entries(dir, segment);
+        let entries = dir::entries(dir, segment);
         for entry in entries.iter().rev().filter(|entry| entry.offset > START) {
             backwards.push(Place { segment, offset: entry.offset });
             if entry.latest < since {
@@ -83,13 +83,6 @@ fn blocks(dir: &Path, since: i64) -> io::Result<Vec<Place>> {
     }
     backwards.reverse();
     Ok(backwards)
-}
-
-/// An index that cannot be read only makes the search longer.
-fn entries(dir: &Path, segment: u32) -> Vec<Entry> {
-    let bytes = std::fs::read(dir::index(dir, segment)).unwrap_or_default();
-    let whole = bytes.as_chunks::<{ Entry::SIZE }>().0;
-    whole.iter().map_while(Entry::decode).collect()
 }
 
 /// Where the last `lines` lines begin.
@@ -159,7 +152,7 @@ pub(super) fn stream(kind: Kind) -> usize {
 pub(super) fn end(dir: &Path) -> io::Result<Place> {
     let Some(segment) = dir::segments(dir)?.last().copied() else { return Ok(Place::FIRST) };
     let size = std::fs::metadata(dir::segment(dir, segment)).map_or(0, |found| found.len());
-    let indexed = entries(dir, segment).last().map_or(START, |entry| entry.offset);
+    let indexed = dir::entries(dir, segment).last().map_or(START, |entry| entry.offset);
     let mut place = Place { segment, offset: if indexed < size { indexed } else { START } };
     let mut cursor = Cursor::new(dir, place);
     loop {
@@ -172,6 +165,18 @@ pub(super) fn end(dir: &Path) -> io::Result<Place> {
             return Ok(place);
         }
     }
+}
+
+/// Latest time of all records there are now; `i64::MIN` when there is none.
+pub(super) fn latest(dir: &Path) -> io::Result<i64> {
+    let indexed = dir::segments(dir)?.into_iter().rev().find_map(|segment| {
+        let entry = dir::entries(dir, segment).pop()?;
+        Some((Place { segment, offset: entry.offset }, entry.latest))
+    });
+    let (place, mut latest) = indexed.unwrap_or((Place::FIRST, i64::MIN));
+    let mut cursor = Cursor::new(dir, place);
+    while cursor.step(|_, record| latest = latest.max(record.at))? == Step::More {}
+    Ok(latest)
 }
 
 fn nanos(time: SystemTime) -> i64 {

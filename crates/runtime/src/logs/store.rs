@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::dir::{self, Bounds};
 use super::frame::{Entry, Kind, MAGIC, Record, START, encode, records};
+use super::query;
 
 /// Bytes between two entries of the index.
 const STRIDE: u64 = 64 << 10;
@@ -50,12 +51,14 @@ impl Store {
     /// Begins a segment behind those there are.
     pub(super) fn open(dir: &Path, bounds: Bounds) -> Self {
         let last = dir::segments(dir).ok().and_then(|all| all.last().copied()).unwrap_or(0);
+        // Readers trust what an index says of all that came before, other writers' records too.
+        let latest = if last == 0 { Ok(i64::MIN) } else { query::latest(dir) };
         let mut store = Self {
             dir: dir.to_owned(),
             bounds,
             number: last,
             current: None,
-            latest: i64::MIN,
+            latest: latest.unwrap_or(i64::MAX),
             dropped: Dropped::default(),
         };
         store.turn();

@@ -94,6 +94,33 @@ fn the_end_of_a_long_log_is_found_without_reading_it() {
 }
 
 #[test]
+fn a_damaged_record_hides_no_more_than_its_block() {
+    let dir = tempfile::tempdir().unwrap();
+    numbered(dir.path(), Bounds::default(), 2000);
+    let file = File::options().write(true).open(dir::segment(dir.path(), 1)).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 40], 200_000).unwrap();
+
+    let found = numbers(dir.path(), &LogQuery::default());
+
+    let lost: Vec<u64> = (0..2000).filter(|number| !found.contains(number)).collect();
+    assert!((1..250).contains(&lost.len()), "{lost:?}");
+    assert_eq!(lost.last().unwrap() - lost[0] + 1, lost.len() as u64);
+}
+
+#[test]
+fn what_an_earlier_writer_wrote_is_found_by_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounds = Bounds { max_bytes: 0, max_files: 2 };
+    numbered(dir.path(), bounds, 10);
+    // The clock was set back meanwhile.
+    numbered(dir.path(), bounds, 3);
+
+    let since = LogQuery { since: Some(time(8)), ..LogQuery::default() };
+
+    assert_eq!(numbers(dir.path(), &since), [8, 9]);
+}
+
+#[test]
 fn the_oldest_segments_go() {
     let dir = tempfile::tempdir().unwrap();
     numbered(dir.path(), Bounds { max_bytes: 10_000, max_files: 3 }, 1000);
