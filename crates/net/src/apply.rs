@@ -37,7 +37,8 @@ pub(crate) fn apply(kernel: &mut Kernel, scope: Scope<'_>, ops: &[Op]) -> Result
     for op in ops {
         step(kernel, scope, op).map_err(|source| {
             let whose = if scope.id.is_empty() { scope.bridge } else { scope.id };
-            NetError::kernel(format!("{op:?} of {whose}"), source)
+            // A step may be thousands of changes.
+            NetError::kernel(format!("{:.200} of {whose}", format!("{op:?}")), source)
         })?;
     }
     Ok(())

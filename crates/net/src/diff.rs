@@ -181,14 +181,21 @@ fn mend(
         changes.extend(rules.into_iter().map(|rule| Change::AddRule(chain.name, rule)));
     }
     let found = elements.unwrap_or_default();
-    let surplus = found.iter().filter(|element| !wanted.contains(element));
+    let (have, want): (BTreeSet<_>, BTreeSet<_>) =
+        (found.iter().collect(), wanted.iter().collect());
+    let surplus = found.iter().filter(|element| !want.contains(element));
     changes.extend(surplus.map(|(key, _)| Change::DeleteElement(key.clone())));
     let missing: Vec<Element> =
-        wanted.iter().filter(|element| !found.contains(element)).cloned().collect();
-    if !missing.is_empty() {
-        changes.push(Change::AddElements(missing));
-    }
+        wanted.iter().filter(|element| !have.contains(element)).cloned().collect();
+    changes.extend(added(&missing));
     changes
+}
+
+/// Elements of one message: the kernel takes no list of more than 64 KiB.
+const PART: usize = 1000;
+
+fn added(missing: &[Element]) -> impl Iterator<Item = Change> {
+    missing.chunks(PART).map(|part| Change::AddElements(part.to_vec()))
 }
 
 /// Lets our packets through `DOCKER-USER`, else through a `FORWARD` that drops.
@@ -259,9 +266,7 @@ pub(crate) fn task(wish: &TaskWish<'_>, seen: &Task) -> Vec<Op> {
     }
     let dropped = wish.dropped.iter().filter(|(key, _)| seen.elements.contains_key(key));
     changes.extend(dropped.map(|(key, _)| Change::DeleteElement(key.clone())));
-    if !missing.is_empty() {
-        changes.push(Change::AddElements(missing));
-    }
+    changes.extend(added(&missing));
     if !changes.is_empty() {
         ops.push(Op::Tables(changes));
     }

@@ -141,7 +141,7 @@ pub(crate) fn purge(options: &Options) -> Result<(), NetError> {
     let seen = observe::host(&mut kernel, &options.bridge, std::iter::empty())?;
     let scope = Scope { bridge: &options.bridge, id: "", netns: &namespaces };
     apply(&mut kernel, scope, &diff::purge(&options.bridge, &seen))?;
-    put_back(&state)?;
+    put_back(&state, &seen)?;
     netns::unprepare(&namespaces)?;
     match fs::remove_dir_all(&state) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -162,9 +162,13 @@ fn remember(state: &Path) -> Result<(), NetError> {
     file::write(&path, &lines)
 }
 
-fn put_back(state: &Path) -> Result<(), NetError> {
+fn put_back(state: &Path, seen: &observe::Host) -> Result<(), NetError> {
     let text = file::read(&state.join("settings"))?.unwrap_or_default();
     for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+        if name == diff::FORWARD && seen.other_bridges {
+            // Whoever made the other bridge since, as Docker does, needs it as well.
+            continue;
+        }
         if CHANGED.contains(&name) && sysctl::read(name).as_deref() != Some(value) {
             sysctl::write(name, value).map_err(|source| NetError::kernel(name, source))?;
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
     setsockopt, socket, sockopt,
@@ -13,6 +14,8 @@ use super::message::{self, Answer, Message};
 
 /// The kernel answers at once; a longer silence means that an answer was lost.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// Room for what is sent and answered at once: changes of some ten thousand ports in one batch.
+const ROOM: libc::c_int = 8 << 20;
 /// More than the largest piece of a dump.
 const BUFFER: usize = 64 << 10;
 
@@ -52,8 +55,11 @@ impl Socket {
         let socket = Self::bound(protocol, 0, SockFlag::SOCK_CLOEXEC)?;
         let deadline = nix::sys::time::TimeVal::new(DEADLINE.as_secs().cast_signed(), 0);
         setsockopt(&socket.fd, sockopt::ReceiveTimeout, &deadline)?;
-        socket.set(libc::NETLINK_EXT_ACK)?;
-        socket.set(libc::NETLINK_CAP_ACK)?;
+        socket.set(libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, 1)?;
+        socket.set(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1)?;
+        // Who may not have more than the default can only ask, which needs no more.
+        let _ = socket.set(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, ROOM);
+        let _ = socket.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, ROOM);
         Ok(socket)
     }
 
@@ -72,12 +78,11 @@ impl Socket {
         Ok(Self { fd, sequence: 0 })
     }
 
-    fn set(&self, option: libc::c_int) -> io::Result<()> {
-        let on: libc::c_int = 1;
-        // SAFETY: `on` lives through the call, and 4 is its size.
+    fn set(&self, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+        // SAFETY: `value` lives through the call, and 4 is its size.
         let done = unsafe {
-            let value = (&raw const on).cast();
-            libc::setsockopt(self.fd.as_raw_fd(), libc::SOL_NETLINK, option, value, 4)
+            let value = (&raw const value).cast();
+            libc::setsockopt(self.fd.as_raw_fd(), level, option, value, 4)
         };
         if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
@@ -142,7 +147,13 @@ impl Socket {
     /// What has arrived. Waits for it, unless the socket was opened to listen.
     pub(crate) fn receive(&self) -> io::Result<Vec<Answer>> {
         let mut buffer = vec![0; BUFFER];
-        let length = recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        let length = loop {
+            match recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                // A wait with a deadline ends with any signal of the process.
+                Err(Errno::EINTR) => {}
+                received => break received?,
+            }
+        };
         Ok(message::answers(&buffer[..length]))
     }
 }

@@ -148,6 +148,21 @@ fn a_purge_takes_all_of_ours_and_nothing_else() {
         assert_eq!(left(&netns), (vec![], vec![], vec![]));
         assert!(!netns.exists() && !world.options().state_dir.join("net").exists());
         nft::batch(&mut nft, vec![nft::delete_table("other")]).unwrap();
+        assert_eq!(
+            sysctl::read("net/ipv4/ip_forward").as_deref(),
+            Some("1"),
+            "switch0 may need it"
+        );
+    });
+}
+
+#[test]
+fn a_purge_puts_the_settings_back_that_nobody_else_needs() {
+    host(|world| async move {
+        drop(world.net().await);
+
+        Net::purge(world.options()).await.unwrap();
+
         assert_eq!(sysctl::read("net/ipv4/ip_forward").as_deref(), Some("0"));
     });
 }

@@ -37,6 +37,28 @@ fn a_flushed_ruleset_is_back_within_a_second_and_connections_live() {
     });
 }
 
+/// More of them than one list of the kernel's protocol takes, and than one answer has room for.
+#[test]
+fn thousands_of_published_ports_are_made_repaired_and_removed() {
+    host(|world| async move {
+        let net = world.net().await;
+        let many: Vec<_> = (20_000..25_000).map(|published| port(Tcp, 80, published)).collect();
+        net.attach("many", &gateway(&many)).await.unwrap();
+        let count = || {
+            let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+            let found = nft::elements(&mut socket, crate::names::TABLE, table::PORTS);
+            found.ok().flatten().map_or(0, |all| all.len())
+        };
+        assert_eq!(count(), many.len());
+
+        flush_ruleset();
+        eventually(count, |count| *count == many.len(), 5 * SECOND).await;
+        net.detach("many").await.unwrap();
+
+        assert_eq!(count(), 0);
+    });
+}
+
 #[test]
 fn a_removed_bridge_is_back_with_its_ports() {
     host(|world| async move {
