@@ -100,7 +100,7 @@ impl Runtime {
             volumes: Arc::default(),
             version: version.into(),
         };
-        runtime.end_left_execs().await;
+        runtime.end_left_execs();
         Ok(runtime)
     }
 

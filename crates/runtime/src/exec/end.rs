@@ -127,10 +127,11 @@ impl Name {
 }
 
 impl Runtime {
-    /// Ends the commands a daemon left that was killed: nobody reads what they write.
-    pub(crate) async fn end_left_execs(&self) {
+    /// Ends the commands a daemon left that was killed: nobody reads what they write. One that
+    /// resists holds nobody up.
+    pub(crate) fn end_left_execs(&self) {
         for (id, exec) in left(&self.options.exec_dir) {
-            Name { runtime: self.clone(), id, exec }.end().await;
+            drop(Running::new(Name { runtime: self.clone(), id, exec }));
         }
     }
 
