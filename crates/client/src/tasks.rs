@@ -102,6 +102,8 @@ pub enum ExecInput {
     Data(Vec<u8>),
     /// Its terminal has another size.
     Resize(TerminalSize),
+    /// It runs on without a caller: the stream ends without an exit, and nothing more is sent.
+    Detach,
 }
 
 /// What comes from a command.
@@ -298,6 +300,7 @@ impl ExecSender {
         let part = match input {
             ExecInput::Data(bytes) => v1::exec_request::Part::Input(bytes),
             ExecInput::Resize(to) => v1::exec_request::Part::Resize(size(to)),
+            ExecInput::Detach => v1::exec_request::Part::Detach(v1::ExecDetach {}),
         };
         self.0.send(v1::ExecRequest { part: Some(part) }).await.is_ok()
     }

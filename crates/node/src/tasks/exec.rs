@@ -1,7 +1,8 @@
 //! `Exec`: a command beside a task's process, its streams over the call.
 //!
 //! Three flows: requests to the command, its output to the caller, and its end. The end of the
-//! command ends all of them; so does dropping this, which is how a cancelled call ends it.
+//! command ends all of them; so does dropping this, which is how a cancelled call ends it. Only a
+//! caller that says so leaves it running.
 
 use std::time::Duration;
 
@@ -46,26 +47,39 @@ pub(super) fn config(start: v1::ExecStart) -> ExecConfig {
     }
 }
 
-/// Runs the command to its end.
+/// Runs the command to its end, or until the caller leaves it, which returns it.
 pub(super) async fn run(
     runtime: &Runtime,
     task: TaskId,
     config: &ExecConfig,
     requests: Streaming<v1::ExecRequest>,
     sender: Sender<v1::ExecResponse>,
-) -> Result<(), Status> {
+) -> Result<Option<Exec>, Status> {
     let mut exec = match runtime.exec(task.as_str(), config).await {
         Err(Error::NotExecuted { code, why, .. }) => {
             send(&sender, Told::Exit(v1::ExecExit { code, why })).await;
-            return Ok(());
+            return Ok(None);
         }
         started => started.map_err(|error| refused(&error))?,
     };
     send(&sender, Told::Started(v1::ExecStarted { pid: exec.pid() })).await;
     let asked = obey(requests, exec.take_input(), exec.control());
     tokio::select! {
-        told = tell(&mut exec, &sender) => told,
-        broken = asked => Err(broken),
+        told = tell(&mut exec, &sender) => told.map(|()| None),
+        left = asked => left.map(|()| Some(exec)),
+    }
+}
+
+/// Lets a command that was left run to its end: what it writes must not hold it up.
+pub(super) async fn drain(mut exec: Exec) {
+    loop {
+        match exec.next().await {
+            Ok(ExecEvent::Stdout(_) | ExecEvent::Stderr(_)) => {}
+            Ok(ExecEvent::Exit(code)) => {
+                return tracing::debug!(?exec, code, "a left command ended");
+            }
+            Err(error) => return tracing::warn!(?exec, %error, "a left command is lost"),
+        }
     }
 }
 
@@ -84,31 +98,32 @@ async fn tell(exec: &mut Exec, sender: &Sender<v1::ExecResponse>) -> Result<(), 
     }
 }
 
-/// Passes on what the caller asks. Returns only when that cannot go on.
+/// Passes on what the caller asks. Returns only when it leaves, or when that cannot go on.
 async fn obey(
     mut requests: Streaming<v1::ExecRequest>,
     mut input: Option<ExecInput>,
     control: ExecControl,
-) -> Status {
+) -> Result<(), Status> {
     loop {
         let asked = match requests.message().await {
             Ok(Some(request)) => request.part,
             Ok(None) => break,
             // The caller is gone.
-            Err(broken) => return broken,
+            Err(broken) => return Err(broken),
         };
         let done = match (asked, &mut input) {
             (Some(Asked::Input(bytes)), Some(input)) => input.write(&bytes).await,
             (Some(Asked::Input(_)), None) => {
-                return Status::invalid_argument("input for a command without stdin");
+                return Err(Status::invalid_argument("input for a command without stdin"));
             }
             (Some(Asked::Resize(asked)), _) => control.resize(size(asked)).await,
             (Some(Asked::Signal(number)), _) => match number.to_string().parse::<Signal>() {
                 Ok(signal) => control.signal(signal).await,
-                Err(unknown) => return Status::invalid_argument(unknown.to_string()),
+                Err(unknown) => return Err(Status::invalid_argument(unknown.to_string())),
             },
+            (Some(Asked::Detach(_)), _) => return Ok(()),
             (Some(Asked::Start(_)) | None, _) => {
-                return Status::invalid_argument("a command is started once");
+                return Err(Status::invalid_argument("a command is started once"));
             }
         };
         if let Err(error) = done {
@@ -119,7 +134,7 @@ async fn obey(
     if let Some(input) = input
         && let Err(error) = input.close().await
     {
-        return refused(&error);
+        return Err(refused(&error));
     }
     std::future::pending().await
 }

@@ -125,10 +125,17 @@ impl tasks_server::Tasks for Tasks {
         tracing::info!(
             target: "swarm::audit", caller = "local socket", call = "Exec", task = %task, "exec"
         );
-        let runtime = self.inner.runtime.clone();
+        let inner = self.inner.clone();
         let answers = self.answer(|sender| async move {
-            let _permit = permit;
-            exec::run(&runtime, task, &config, requests, sender).await
+            let left = exec::run(&inner.runtime, task, &config, requests, sender).await?;
+            if let Some(left) = left {
+                let stopping = inner.stopping.clone();
+                inner.tracker.spawn(async move {
+                    let _permit = permit;
+                    stopping.run_until_cancelled(exec::drain(left)).await;
+                });
+            }
+            Ok(())
         });
         Ok(Response::new(answers))
     }

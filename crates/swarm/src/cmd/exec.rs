@@ -6,6 +6,7 @@
 mod detach;
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use swarm_client::{
     Client, Consistency, ExecCommand, ExecInput, ExecOutput, ExecSender, TerminalSize,
@@ -18,6 +19,8 @@ use crate::output::{Exit, Printer};
 use crate::terminal;
 use detach::{Detach, Keys};
 
+/// How long the daemon may take to let a command run on alone.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of input per message.
 const CHUNK: usize = 32 << 10;
 
@@ -42,10 +45,10 @@ pub(crate) struct Exec {
     /// Give the command all capabilities
     #[arg(long)]
     privileged: bool,
-    /// Keys that end the command and return
+    /// Keys that leave the command running and return
     #[arg(long, default_value = "ctrl-p,ctrl-q", value_name = "KEYS", value_parser = detach::keys)]
     detach_keys: Keys,
-    /// Run in the background (not supported yet)
+    /// Run in the background
     #[arg(long, short)]
     detach: bool,
     /// Task by id, start of an id, SERVICE.SLOT or SERVICE.NODE
@@ -61,7 +64,6 @@ pub(crate) struct Exec {
 }
 
 pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    anyhow::ensure!(!args.detach, "--detach is not supported yet");
     let has_terminal = std::io::stdin().is_terminal();
     anyhow::ensure!(
         !(args.tty && args.interactive) || has_terminal,
@@ -76,10 +78,13 @@ pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyho
         user: args.user,
         tty: args.tty,
         size: terminal::size().filter(|_| args.tty),
-        stdin: args.interactive,
+        stdin: args.interactive && !args.detach,
         privileged: args.privileged,
     };
     let (mut output, sender) = client.exec(command).await?;
+    if args.detach {
+        return finish(leave(&mut output, &sender).await?);
+    }
     // Declared last of what may fail, so that a message about it is not printed in raw mode.
     let raw = if args.tty && args.interactive { Some(terminal::Raw::enter()?) } else { None };
     let mut input = Input::new(sender, args.interactive, args.tty, &args.detach_keys)?;
@@ -91,20 +96,40 @@ pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyho
                 Ok(Some(ExecOutput::Stderr(bytes))) => out.error_bytes(&bytes)?,
                 Ok(Some(ExecOutput::Exit { code, why })) => break Ok(End::Exit(code, why)),
                 Ok(None) => break Ok(End::Lost),
-                Err(error) => break Err(error),
+                Err(error) => break Err(error.into()),
             },
             end = input.pump() => if let Some(end) = end { break Ok(end) },
         }
     };
+    let ended = match (ended, &input.sender) {
+        (Ok(End::Detached), Some(sender)) => leave(&mut output, sender).await,
+        (ended, _) => ended,
+    };
     drop(raw);
     finish(ended?)
+}
+
+/// Leaves the command running, and waits until the daemon has taken it over.
+async fn leave(output: &mut swarm_client::Exec, sender: &ExecSender) -> anyhow::Result<End> {
+    let left = async {
+        sender.send(ExecInput::Detach).await;
+        loop {
+            match output.next().await? {
+                Some(ExecOutput::Exit { code, why }) => return Ok(End::Exit(code, why)),
+                Some(_) => {}
+                None => return Ok(End::Detached),
+            }
+        }
+    };
+    let late = "the command does not take its input and could not be left: it is ended";
+    tokio::time::timeout(PATIENCE, left).await.unwrap_or_else(|_| Err(anyhow::anyhow!(late)))
 }
 
 /// How it ended.
 enum End {
     /// With a code and, if it did not run, the reason.
     Exit(u32, String),
-    /// The user pressed the keys.
+    /// The command runs on without us.
     Detached,
     /// The stream ended before the command.
     Lost,
@@ -116,7 +141,7 @@ fn finish(end: End) -> anyhow::Result<()> {
     let (code, why) = match end {
         End::Exit(0, _) => return Ok(()),
         End::Exit(code, why) => (u8::try_from(code & 0xff).unwrap_or(u8::MAX), why),
-        End::Detached => (0, "detached: the command was ended".to_owned()),
+        End::Detached => return Ok(()),
         End::Lost => anyhow::bail!("the connection ended before the command did"),
         End::Signal(number) => (128 + number, String::new()),
     };
@@ -207,7 +232,7 @@ mod tests {
         assert_eq!(code(End::Exit(3, String::new())), Some(3));
         assert_eq!(code(End::Exit(127, "no such command".into())), Some(127));
         assert_eq!(code(End::Signal(15)), Some(143));
-        assert_eq!(code(End::Detached), Some(0));
+        assert_eq!(code(End::Detached), None);
         assert!(finish(End::Lost).is_err());
     }
 }

@@ -114,6 +114,32 @@ async fn a_command_runs_beside_a_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_left_runs_on_and_is_cleaned_up() {
+    let (node, task) = node();
+    // More output than pipes hold, and that with nobody left to read it.
+    let script = "read x; yes | head -c 2000000; sleep 1; echo done >/tmp/left; exec sleep 1";
+    let start = v1::ExecStart { stdin: true, ..sh(&task, script) };
+    let mut left = Command::start(&node, start).await.unwrap();
+    assert!(matches!(left.next().await.unwrap(), Told::Started(_)));
+
+    left.ask(Ask::Input(b"\n".to_vec())).await;
+    left.ask(Ask::Detach(v1::ExecDetach {})).await;
+    while let Some(told) = timeout(PATIENCE, left.told.message()).await.unwrap().unwrap() {
+        assert!(matches!(told.part, Some(Told::Stdout(_))), "{told:?}");
+    }
+    drop(left);
+
+    let exec = node.dir().join("run/exec").join(&task);
+    assert!(exec.exists(), "it does not run on");
+    until("the command has ended", || match exec.exists() {
+        true => Err("its pipes are there".into()),
+        false => Ok(()),
+    });
+    let written = Command::start(&node, sh(&task, "cat /tmp/left")).await.unwrap().rest().await;
+    assert_eq!(written.0, "done\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_call_ends_its_command() {
     let (node, task) = node();
     let start = sh(&task, "echo begun; exec sleep 4801");
