@@ -14,7 +14,7 @@ use swarm_proto::v1::tasks_server;
 use swarm_proto::{field, v1};
 use swarm_runtime::Error;
 use swarm_types::TaskId;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -22,6 +22,8 @@ use crate::Inner;
 
 /// Commands that users may run at once on a node.
 const EXECS: usize = 64;
+/// Calls at once that read logs or stats.
+const READERS: usize = 256;
 /// Most tasks of one request.
 const MOST: usize = 1000;
 /// Messages that wait for a caller that does not read.
@@ -32,6 +34,7 @@ const WAITING: usize = 4;
 pub(crate) struct Tasks {
     inner: Arc<Inner>,
     execs: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
 }
 
 type Answers<T> = ReceiverStream<Result<T, Status>>;
@@ -39,7 +42,8 @@ type Sender<T> = mpsc::Sender<Result<T, Status>>;
 
 impl Tasks {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner, execs: Arc::new(Semaphore::new(EXECS)) }
+        let [execs, readers] = [EXECS, READERS].map(|most| Arc::new(Semaphore::new(most)));
+        Self { inner, execs, readers }
     }
 
     /// Runs `work` until it is done, the caller went away, or the node stops.
@@ -100,11 +104,15 @@ impl tasks_server::Tasks for Tasks {
         &self,
         request: Request<v1::LogsRequest>,
     ) -> Result<Response<Self::LogsStream>, Status> {
+        let permit = permit(&self.readers, "readers")?;
         let request = request.into_inner();
         let tasks = self.tasks(&request.tasks).await?;
         let query = logs::query(&request)?;
         let runtime = self.inner.runtime.clone();
-        let answers = self.answer(|sender| logs::all(runtime, tasks, query, sender));
+        let answers = self.answer(|sender| async move {
+            let _permit = permit;
+            logs::all(runtime, tasks, query, sender).await
+        });
         Ok(Response::new(answers))
     }
 
@@ -114,10 +122,7 @@ impl tasks_server::Tasks for Tasks {
         &self,
         request: Request<Streaming<v1::ExecRequest>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
-        let permit = self.execs.clone().try_acquire_owned();
-        let permit = permit.map_err(|_| {
-            Status::resource_exhausted(format!("{EXECS} commands run here already"))
-        })?;
+        let permit = permit(&self.execs, "commands")?;
         let mut requests = request.into_inner();
         let start = exec::start(&mut requests).await?;
         let task = self.task(&start.task).await?;
@@ -146,12 +151,22 @@ impl tasks_server::Tasks for Tasks {
         &self,
         request: Request<v1::StatsRequest>,
     ) -> Result<Response<Self::StatsStream>, Status> {
+        let permit = permit(&self.readers, "readers")?;
         let request = request.into_inner();
         let tasks = self.tasks(&request.tasks).await?;
         let runtime = self.inner.runtime.clone();
-        let answers = self.answer(|sender| stats::run(runtime, tasks, request.follow, sender));
+        let answers = self.answer(|sender| async move {
+            let _permit = permit;
+            stats::run(runtime, tasks, request.follow, sender).await
+        });
         Ok(Response::new(answers))
     }
+}
+
+/// Leave for one more call, or a refusal.
+fn permit(of: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Status> {
+    let permit = of.clone().try_acquire_owned();
+    permit.map_err(|_| Status::resource_exhausted(format!("too many {what} run here already")))
 }
 
 /// The task a container belongs to.
