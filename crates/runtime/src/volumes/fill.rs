@@ -20,6 +20,9 @@ const MARK: &str = "filling";
 /// Where the image appears, for the thread that mounted it alone.
 const IMAGE: &str = ".image";
 
+/// For directories within each other.
+const STACK: usize = 8 << 20;
+
 /// A volume and the path in the image that fills it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Filling {
@@ -38,10 +41,11 @@ pub(crate) fn fill(dir: &Path, rootfs: &[Mount], all: &[Filling]) -> io::Result<
     let Some(layers) = layers(rootfs).filter(|_| !open.is_empty()) else { return Ok(()) };
     let dir = dir.to_owned();
     // A thread of its own: a namespace once left behind is not to be entered again.
-    let filled = std::thread::Builder::new().name("fill".into()).spawn(move || {
-        let image = mount_image(&dir, &layers)?;
-        open.iter().try_for_each(|filling| one(&dir, &image, filling))
-    });
+    let filled =
+        std::thread::Builder::new().name("fill".into()).stack_size(STACK).spawn(move || {
+            let image = mount_image(&dir, &layers)?;
+            open.iter().try_for_each(|filling| one(&dir, &image, filling))
+        });
     filled?.join().map_err(|_| io::Error::other("filling a volume broke off"))?
 }
 

@@ -1,13 +1,14 @@
 //! Named directories of this node that outlive containers.
 //!
 //! A volume is `<volume_dir>/<name>`: its files in `_data`, what it is in `volume.json`. [`store`]
-//! makes and removes it, whole or not at all; [`options`] mounts what its options name while
+//! makes and removes it, whole or not at all ([`clear`] however deep it is); [`options`] mounts what its options name while
 //! containers use it; [`fill`] puts an image's files into an empty one; [`subpath`] shows a part
 //! of one. All of that blocks, and runs where it may.
 //!
 //! Who uses a volume is written on the records of containers and nowhere else. One lock per
 //! [`Runtime`] keeps a volume from being removed while a container with it is made.
 
+mod clear;
 pub(crate) mod fill;
 pub(crate) mod options;
 pub(crate) mod store;

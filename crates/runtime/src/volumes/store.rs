@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{NewVolume, Volume, options};
+use super::{NewVolume, Volume, clear, options};
 use crate::{Error, mountinfo};
 
 const DRIVER: &str = "local";
@@ -49,7 +49,9 @@ pub(crate) fn create(dir: &Path, wanted: &NewVolume) -> Result<Volume, Error> {
     if let Some(found) = read(dir, name)? {
         return Ok(found);
     }
-    sweep(dir).map_err(Error::io("clean the volumes' directory"))?;
+    if let Err(failure) = sweep(dir) {
+        tracing::warn!(%failure, "what is left of a removed volume stays");
+    }
     make(dir, name, wanted).map_err(Error::io("make a volume"))?;
     read(dir, name)?.ok_or_else(|| Error::VolumeMissing { name: name.clone() })
 }
@@ -154,7 +156,7 @@ fn sweep(dir: &Path) -> std::io::Result<()> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with(MAKING) || name.starts_with(GOING) {
-            fs::remove_dir_all(entry.path())?;
+            clear::remove(&entry.path())?;
         }
     }
     Ok(())

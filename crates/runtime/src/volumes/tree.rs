@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{
     AtFlags, Dir, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Stat, Timespec, Timestamps,
-    Uid, chmodat, chownat, fchmod, fchown, fgetxattr, flistxattr, fsetxattr, fstat, ftruncate,
+    Uid, chmod, chownat, fchmod, fchown, fgetxattr, flistxattr, fsetxattr, fstat, ftruncate,
     futimens, linkat, mkdirat, mknodat, openat, openat2, readlinkat, renameat, seek, statat,
     symlinkat, unlinkat,
 };
@@ -21,6 +21,8 @@ use rustix::io::Errno;
 
 /// Name of a file until it is whole.
 const UNFINISHED: &CStr = c".swarm-unfinished";
+/// Directories within each other: each costs a stack frame and three descriptors.
+const DEPTH: usize = 256;
 /// Largest extended attribute of Linux.
 const ATTRIBUTE: usize = 64 << 10;
 
@@ -39,6 +41,10 @@ pub(super) fn copy(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
 
 impl Copy<'_> {
     fn directory(&mut self, from: BorrowedFd, to: BorrowedFd, path: &[u8]) -> io::Result<()> {
+        if path.iter().filter(|byte| **byte == b'/').count() >= DEPTH {
+            let why = format!("more than {DEPTH} directories within each other");
+            return Err(io::Error::other(why));
+        }
         match unlinkat(to, UNFINISHED, AtFlags::empty()) {
             Err(Errno::NOENT) => {}
             other => other?,
@@ -197,8 +203,20 @@ fn special(kind: FileType, stat: &Stat, to: BorrowedFd, name: &CStr) -> io::Resu
         return Ok(());
     }
     mknodat(to, name, kind, mode(stat), stat.st_rdev)?;
-    own(to, name, stat)?;
-    Ok(chmodat(to, name, mode(stat), AtFlags::empty())?)
+    settle(kind, stat, to, name)
+}
+
+/// Gives a node its owner and mode, by a descriptor of it: who writes here too may put a link to
+/// anywhere in its place, which is then left alone.
+fn settle(kind: FileType, stat: &Stat, to: BorrowedFd, name: &CStr) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let node = openat(to, name, flags, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&node)?.st_mode) != kind {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    chownat(&node, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+    Ok(chmod(format!("/proc/self/fd/{}", node.as_raw_fd()), mode(stat))?)
 }
 
 fn own(to: BorrowedFd, name: &CStr, stat: &Stat) -> io::Result<()> {

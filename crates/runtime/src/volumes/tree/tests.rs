@@ -127,3 +127,38 @@ proptest! {
         prop_assert_eq!(fs::read(from.join("f")).unwrap(), fs::read(to.join("f")).unwrap());
     }
 }
+
+#[test]
+fn what_is_put_in_the_place_of_a_node_is_left_alone() {
+    let (dir, from, to) = world();
+    let outside = dir.path().join("outside");
+    fs::write(&outside, "x").unwrap();
+    fs::set_permissions(&outside, fs::Permissions::from_mode(0o600)).unwrap();
+    nix::unistd::mkfifo(&from.join("pipe"), nix::sys::stat::Mode::from_bits_truncate(0o666))
+        .unwrap();
+    let pipe = statat(handle(&from), c"pipe", AtFlags::SYMLINK_NOFOLLOW).unwrap();
+    symlink(&outside, to.join("pipe")).unwrap();
+
+    settle(FileType::Fifo, &pipe, handle(&to).as_fd(), c"pipe").unwrap();
+
+    assert_eq!(outside.metadata().unwrap().mode() & 0o7777, 0o600);
+}
+
+#[test]
+fn directories_without_end_are_refused() {
+    let (_dir, from, to) = world();
+    let deep = |levels: usize| {
+        let mut at = handle(&from);
+        for _ in 0..levels {
+            let _ = mkdirat(&at, c"d", Mode::RWXU);
+            at = open_directory(at.as_fd(), c"d").unwrap();
+        }
+    };
+    deep(DEPTH);
+    copied(&from, &to);
+
+    deep(DEPTH + 1);
+
+    let refused = copy(&handle(&from), &handle(&to)).unwrap_err();
+    assert!(refused.to_string().contains("within each other"), "{refused}");
+}
