@@ -6,10 +6,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use containerd_client::types::Mount;
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
+use rustix::io::Errno;
 
 use crate::Error;
 
@@ -99,20 +101,33 @@ fn layers(mounts: &[Mount]) -> Vec<PathBuf> {
 /// A file of `/etc`; empty when the image has none.
 fn read(layers: &[PathBuf], file: &Path) -> std::io::Result<String> {
     for layer in layers {
-        for path in [layer.join("etc"), layer.join("etc").join(file)] {
-            let Ok(meta) = path.symlink_metadata() else { break };
-            let kind = meta.file_type();
-            if kind.is_symlink() || (kind.is_char_device() && meta.rdev() == 0) {
-                return Ok(String::new());
-            }
-            if kind.is_file() {
-                let mut bytes = Vec::new();
-                File::open(path)?.take(MOST).read_to_end(&mut bytes)?;
-                return Ok(String::from_utf8_lossy(&bytes).into_owned());
-            }
+        let layer = match open(layer, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) => continue,
+            layer => layer?,
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match openat2(&layer, Path::new("etc").join(file), flags, Mode::empty(), resolve) {
+            Err(Errno::NOENT) => {}
+            // A link, or hidden with all of `/etc`.
+            Err(Errno::LOOP | Errno::NOTDIR) => break,
+            found => return contents(&found?),
         }
     }
     Ok(String::new())
+}
+
+/// Of a file. Looked at before it is opened, which may wait for ever: a container that runs may
+/// have put a pipe in its place.
+fn contents(found: &OwnedFd) -> std::io::Result<String> {
+    if FileType::from_raw_mode(fstat(found)?.st_mode) != FileType::RegularFile {
+        return Ok(String::new());
+    }
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))?
+        .take(MOST)
+        .read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -178,5 +193,21 @@ mod tests {
         assert_eq!(read(&layers, Path::new("passwd")).unwrap(), "above");
         assert_eq!(read(&layers, Path::new("group")).unwrap(), "");
         assert_eq!(read(&layers[1..], Path::new("group")).unwrap(), "below");
+    }
+
+    #[test]
+    fn neither_a_pipe_nor_a_linked_directory_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let [top, bottom] = ["top", "bottom"].map(|name| dir.path().join(name));
+        std::fs::create_dir_all(top.join("etc")).unwrap();
+        std::fs::create_dir(&bottom).unwrap();
+        nix::unistd::mkfifo(&top.join("etc/passwd"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        std::os::unix::fs::symlink("/etc", bottom.join("etc")).unwrap();
+
+        let layers = [top, bottom];
+
+        assert_eq!(read(&layers, Path::new("passwd")).unwrap(), "");
+        assert_eq!(read(&layers[1..], Path::new("passwd")).unwrap(), "");
+        assert_eq!(read(&layers, Path::new("group")).unwrap(), "");
     }
 }
