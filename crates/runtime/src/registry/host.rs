@@ -1,6 +1,7 @@
 //! One host: a connection pool, and the `Authorization` it wants.
 
 use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -21,8 +22,9 @@ const ANSWER: usize = 256 << 10;
 /// Characters of a refusal that are shown.
 const SHOWN: usize = 300;
 const REDIRECTS: usize = 5;
+/// A document may take so long, however steadily it comes.
+const DOCUMENT: Duration = Duration::from_secs(120);
 
-#[derive(Debug)]
 pub(super) struct Host {
     endpoint: Endpoint,
     /// The registry this is a mirror of.
@@ -32,6 +34,13 @@ pub(super) struct Host {
     client: Client,
     /// What the last challenge led to.
     authorization: Mutex<Option<Zeroizing<String>>>,
+}
+
+/// Without what authorizes: a client's or a mutex's own form shows it.
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
 }
 
 impl Host {
@@ -233,15 +242,19 @@ pub(super) async fn bounded(
     what: &str,
 ) -> Result<Vec<u8>, RegistryError> {
     let host = response.url().host_str().unwrap_or_default().to_owned();
-    let mut bytes = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|why| broken(&host, &why))? {
-        if bytes.len() + piece.len() > most {
-            let why = format!("has more than {most} bytes");
-            return Err(RegistryError::Document { what: what.into(), why });
+    let read = async {
+        let mut bytes = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|why| broken(&host, &why))? {
+            if bytes.len() + piece.len() > most {
+                let why = format!("has more than {most} bytes");
+                return Err(RegistryError::Document { what: what.into(), why });
+            }
+            bytes.extend_from_slice(&piece);
         }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
+        Ok(bytes)
+    };
+    let late = || RegistryError::Unreachable { host: host.clone(), why: "too slow".into() };
+    tokio::time::timeout(DOCUMENT, read).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// What is wrong with the host's certificate, when that is why there is no connection.
@@ -280,4 +293,29 @@ fn explained(body: &[u8]) -> Option<String> {
     let text = body.get("errors")?.get(0)?.get("message")?.as_str()?;
     let clean: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
     Some(clean).filter(|clean| !clean.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_not_shown() {
+        let header = base64::Engine::encode(
+            &base64::prelude::BASE64_STANDARD,
+            r#"{"registrytoken":"hunter2"}"#,
+        );
+        let auth = Auth::from_header(header.as_bytes()).unwrap();
+        let endpoint = Endpoint {
+            url: "https://r.io".into(),
+            resolves: true,
+            is_mirror: false,
+            tls: super::super::hosts::Tls::default(),
+        };
+        let host = Host::new(endpoint, "r.io", "repository:a:pull", &auth).unwrap();
+
+        let shown = format!("{host:?}");
+
+        assert!(shown.contains("https://r.io") && !shown.contains("hunter2"), "{shown}");
+    }
 }
