@@ -14,8 +14,8 @@ use crate::Error;
 use crate::error::Tolerate;
 use crate::rpc::{Link, QUICK, rpc};
 
-/// After this time containerd gives up a lease.
-const LIFE: Duration = Duration::from_secs(6 * 3600);
+/// After this time containerd gives up a lease; what needs one ends before.
+pub(crate) const LIFE: Duration = Duration::from_secs(6 * 3600);
 /// Says what a lease is for.
 const PURPOSE: &str = "swarm/for";
 

@@ -103,7 +103,10 @@ impl Runtime {
             let found = resolve::resolve(&remote, image).await?;
             Store::new(self, &lease).pulled(&remote, name, &found, progress).await
         };
-        match stored.await {
+        // Else the lease would end below a slow one. The next one has a new lease and goes on.
+        let late = Error::TimedOut { call: "pull", waited: lease::LIFE / 2 };
+        let stored = tokio::time::timeout(lease::LIFE / 2, stored).await;
+        match stored.unwrap_or(Err(late)) {
             Ok(record) => {
                 lease::release(&self.link, &lease).await?;
                 let missing = || Error::ImageMissing { reference: name.into() };
