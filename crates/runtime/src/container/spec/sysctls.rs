@@ -39,6 +39,10 @@ pub(super) fn sysctls(
 
 fn check(name: &str, config: &ContainerConfig) -> Result<(), Error> {
     let refuse = |why: &str| Err(bad("sysctls", format!("{name}: {why}")));
+    // Some runtimes read a slash in a name as a dot: no part of it may lead up.
+    if name.split(['.', '/']).any(str::is_empty) {
+        return refuse("is no name");
+    }
     if IPC.contains(&name) || name.starts_with("fs.mqueue.") {
         return Ok(());
     }
@@ -91,6 +95,10 @@ mod tests {
         for name in ["kernel.panic", "vm.swappiness", "fs.file-max", "kernel.hostname", "net"] {
             assert!(found(name, own()).unwrap_err().contains(name), "{name}");
         }
+        for name in ["net.ipv4.//.//.kernel.panic", "net/../kernel/panic", "net.", "fs.mqueue."] {
+            assert!(found(name, own()).unwrap_err().contains("no name"), "{name}");
+        }
+        assert!(found("net/ipv4/conf/eth0.1/forwarding", own()).is_ok());
         assert!(found("net.core.somaxconn", Network::Host).unwrap_err().contains("host's network"));
         assert!(found("net.core.somaxconn", own()).is_ok());
     }
