@@ -27,6 +27,7 @@ pub use config::{
     Resources, SeLinuxContext, Seccomp, TmpfsOptions, Ulimit,
 };
 pub(crate) use create::check_id;
+pub(crate) use spec::CAPABILITIES;
 
 /// How a container's first process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,55 +4,11 @@ use prost_types::Any;
 use serde_json::{Value, json};
 
 use super::{ExecConfig, Rights, Terminal};
+use crate::container::CAPABILITIES;
 use crate::container::user::{self, Identity};
 use crate::{Error, Runtime};
 
 const PROCESS: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
-
-/// Names of capabilities, by number.
-const BY_NUMBER: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 
 impl Runtime {
     /// The specification of a command.
@@ -129,7 +85,7 @@ fn capabilities() -> Vec<String> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let held = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
     let held = held.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    let names = BY_NUMBER.iter().enumerate().filter(|(number, _)| held & (1 << number) != 0);
+    let names = CAPABILITIES.iter().enumerate().filter(|(number, _)| held & (1 << number) != 0);
     names.map(|(_, name)| format!("CAP_{name}")).collect()
 }
 

@@ -11,7 +11,7 @@ use crate::container::ContainerConfig;
 use crate::container::user::Identity;
 
 /// All the kernel has, by number.
-const ALL: [&str; 41] = [
+pub(crate) const ALL: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",

@@ -25,6 +25,7 @@ use super::user::Identity;
 use super::{ContainerConfig, Network};
 use crate::Error;
 use crate::image::ImageConfig;
+pub(crate) use capabilities::ALL as CAPABILITIES;
 pub(super) use host::Host;
 pub(super) use mounts::{Planned, Source};
 
