@@ -171,7 +171,12 @@ async fn a_dropped_command_ends_and_leaves_nothing() {
     let world = world().await;
     let exec = world.runtime.exec("host", &sh("exec sleep 4711")).await.unwrap();
     let control = exec.control();
-    assert!(runs("4711"));
+    // The shell needs a moment to become it.
+    let deadline = Instant::now() + PATIENCE;
+    while !runs("4711") {
+        assert!(Instant::now() < deadline, "it never ran");
+        sleep(Duration::from_millis(5)).await;
+    }
     drop(exec);
     cleaned(&world, "4711").await;
     control.signal(Signal::TERM).await.unwrap();
