@@ -34,8 +34,8 @@ pub(crate) const PROCESS: Duration = Duration::from_secs(60);
 /// Unpacking one layer.
 pub(crate) const UNPACK: Duration = Duration::from_secs(900);
 
-/// Largest answer read; a listing carries the spec of every container.
-const ANSWER: usize = 64 << 20;
+/// Largest answer read, and the largest that containerd sends.
+const ANSWER: usize = 16 << 20;
 
 pub(crate) type Wire = InterceptedService<Channel, Headers>;
 

@@ -9,7 +9,7 @@ use containerd_client::types::v1::{Process, Status as TaskStatus};
 
 use super::{ContainerState, Exit, KEPT, Kept, STARTED, Status, time};
 use crate::error::Tolerate;
-use crate::rpc::{QUICK, rpc};
+use crate::rpc::{QUICK, refusal, rpc};
 use crate::{Error, Runtime};
 
 impl Runtime {
@@ -20,14 +20,13 @@ impl Runtime {
     /// [`Error::Unavailable`] and the like.
     pub async fn containers(&self) -> Result<Vec<ContainerState>, Error> {
         // Records first: a container made in between is left out, not shown without its process.
-        let request = ListContainersRequest::default();
-        let records = rpc("list containers", QUICK, self.link.containers().list(request)).await?;
+        let records = self.container_records().await?;
         let request = ListTasksRequest::default();
         let tasks = rpc("list tasks", QUICK * 3, self.link.tasks().list(request)).await?.tasks;
         let tasks: HashMap<String, Process> =
             tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
         let state = |record: Container| state(tasks.get(&record.id), record);
-        let mut states: Vec<ContainerState> = records.containers.into_iter().map(state).collect();
+        let mut states: Vec<ContainerState> = records.into_iter().map(state).collect();
         states.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(states)
     }
@@ -36,6 +35,24 @@ impl Runtime {
     pub(crate) async fn status(&self, id: &str) -> Result<Status, Error> {
         let record = self.container(id).await?;
         Ok(status(self.process(id).await?.as_ref(), &record))
+    }
+
+    /// The records of all containers, without their specifications. They come one by one: an
+    /// answer with all of them soon has more than the 16 MiB that containerd sends at once.
+    pub(crate) async fn container_records(&self) -> Result<Vec<Container>, Error> {
+        let refused = |status| refusal("list containers", status);
+        let mut client = self.link.containers();
+        let all = async {
+            let request = ListContainersRequest::default();
+            let mut answers = client.list_stream(request).await.map_err(refused)?.into_inner();
+            let mut records = Vec::new();
+            while let Some(answer) = answers.message().await.map_err(refused)? {
+                records.extend(answer.container.map(|record| Container { spec: None, ..record }));
+            }
+            Ok(records)
+        };
+        let late = Error::TimedOut { call: "list containers", waited: QUICK * 3 };
+        tokio::time::timeout(QUICK * 3, all).await.unwrap_or(Err(late))
     }
 
     /// The record of a container.

@@ -7,14 +7,12 @@
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
-use containerd_client::services::v1::ListContainersRequest;
 use containerd_client::types::Mount as RootFs;
 
 use super::spec::{Planned, Source};
 use super::{ContainerConfig, Kept, KeptVolume, Mount, list};
 use crate::archive::digest;
 use crate::image::ImageConfig;
-use crate::rpc::{QUICK, rpc};
 use crate::volumes::fill::{self, Filling};
 use crate::volumes::{NewVolume, options, store, subpath};
 use crate::{Error, Runtime};
@@ -287,10 +285,9 @@ impl Runtime {
 
     /// The containers that use a volume.
     pub(crate) async fn users(&self, volume: &str) -> Result<Vec<String>, Error> {
-        let request = ListContainersRequest::default();
-        let records = rpc("list containers", QUICK, self.link.containers().list(request)).await?;
         let uses = |kept: Kept| kept.volumes.iter().any(|used| used.name == volume);
-        let users = records.containers.into_iter().filter(|record| uses(list::kept(record)));
+        let records = self.container_records().await?.into_iter();
+        let users = records.filter(|record| uses(list::kept(record)));
         Ok(users.map(|record| record.id).collect())
     }
 }

@@ -49,9 +49,8 @@ impl Runtime {
     /// Drops it while no container is being made, so that none loses its image half-way.
     async fn drop_name(&self, name: &str) -> Result<(), Error> {
         let _alone = self.images.records.write().await;
-        let request = containerd_client::services::v1::ListContainersRequest::default();
-        let found = rpc("list containers", QUICK, self.link.containers().list(request)).await?;
-        if let Some(user) = found.containers.iter().find(|container| container.image == name) {
+        let made = self.container_records().await?;
+        if let Some(user) = made.iter().find(|container| container.image == name) {
             let why = format!("container {} was made of it", user.id);
             return Err(Error::ImageUsed { reference: name.into(), why });
         }

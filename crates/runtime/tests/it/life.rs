@@ -221,3 +221,18 @@ async fn the_process_is_what_the_configuration_says() {
     assert_eq!(found[0].name, "web.1.told");
     assert_eq!(found[0].image, "docker.io/library/busybox:test");
 }
+
+#[tokio::test]
+async fn containers_are_listed_however_large_all_of_them_are() {
+    let world = World::with_busybox().await;
+    for n in 0..5 {
+        let labels = [("note".to_owned(), "x".repeat(4 << 20))].into();
+        let config = ContainerConfig { labels, ..shell(&format!("c{n}"), "true") };
+        world.runtime.create(&config).await.unwrap();
+    }
+
+    let found = world.containers().await;
+
+    assert_eq!(found.len(), 5);
+    assert!(found.iter().all(|container| container.labels["note"].len() == 4 << 20));
+}
