@@ -15,6 +15,7 @@ use crate::content::Labels;
 use crate::error::Tolerate;
 use crate::image::Unpacked;
 use crate::rpc::{QUICK, rpc};
+use crate::volumes::Held;
 use crate::{Error, Runtime, Signal};
 
 const SPEC: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -42,27 +43,33 @@ impl Runtime {
         let image = self.unpacked(&config.image).await?;
         let plan = supply::plan(config, &image.config.config, &self.options.volume_dir)?;
         let rootfs = self.prepare(&config.id, &image).await?;
+        let supplied = self.supplied(config, &image, &plan, &rootfs).await;
+        if supplied.is_err() {
+            self.remove_snapshot(&config.id).await?;
+            let kept = Kept { volumes: plan.kept(), ..Kept::default() };
+            self.release_volumes(&config.id, Some(&kept)).await?;
+        }
         // Held until the record says who uses the volumes.
-        let _held = if plan.has_volumes() { Some(self.volumes.lock().await) } else { None };
-        let supplied = match self.record_of(config, &image, &plan, &rootfs) {
-            Ok(record) => self.supply(&plan, &rootfs).await.map(|()| record),
-            Err(refused) => Err(refused),
-        };
-        let record = match supplied {
-            Ok(record) => record,
-            Err(refused) => {
-                drop(_held);
-                self.remove_snapshot(&config.id).await?;
-                self.release_volumes(&config.id, None).await?;
-                return Err(refused);
-            }
-        };
-        self.prepare_logs(&config.id, config.log)?;
+        let (record, _held) = supplied?;
         let request = CreateContainerRequest { container: Some(record) };
         let created = rpc("create container", QUICK, self.link.containers().create(request)).await;
         created.or_present()?;
         // Until the record stood, containerd's garbage collector may have taken the snapshot.
         self.prepare(&config.id, &image).await.map(drop)
+    }
+
+    /// Everything but the root file system and the record, which it returns.
+    async fn supplied(
+        &self,
+        config: &ContainerConfig,
+        image: &Unpacked,
+        plan: &Plan,
+        rootfs: &[Mount],
+    ) -> Result<(Container, Option<Held>), Error> {
+        let record = self.record_of(config, image, plan, rootfs)?;
+        let held = self.supply(plan, rootfs).await?;
+        self.prepare_logs(&config.id, config.log)?;
+        Ok((record, held))
     }
 
     /// True when record and root file system are there, whatever became of the image since.
@@ -76,9 +83,6 @@ impl Runtime {
 
     /// The container's own root file system, on top of the image.
     async fn prepare(&self, id: &str, image: &Unpacked) -> Result<Vec<Mount>, Error> {
-        if let Some(mounts) = self.mounts(id).await? {
-            return Ok(mounts);
-        }
         let request = PrepareSnapshotRequest {
             snapshotter: self.options.snapshotter.clone(),
             key: id.into(),
@@ -86,9 +90,11 @@ impl Runtime {
             labels: Labels::new(),
         };
         let prepared = rpc("prepare snapshot", QUICK, self.link.snapshots().prepare(request)).await;
-        match prepared.or_absent()? {
-            Some(prepared) => Ok(prepared.mounts),
-            None => Err(Error::ImageMissing { reference: image.name.clone() }),
+        let missing = || Error::ImageMissing { reference: image.name.clone() };
+        match prepared.or_present() {
+            Ok(Some(prepared)) => Ok(prepared.mounts),
+            Ok(None) => self.mounts(id).await?.ok_or_else(missing),
+            Err(refused) => Err(refused).or_absent()?.ok_or_else(missing),
         }
     }
 

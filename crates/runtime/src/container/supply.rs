@@ -14,7 +14,7 @@ use super::{ContainerConfig, Kept, KeptVolume, Mount, list};
 use crate::archive::digest;
 use crate::image::ImageConfig;
 use crate::volumes::fill::{self, Filling};
-use crate::volumes::{NewVolume, options, store, subpath};
+use crate::volumes::{Held, NewVolume, options, store, subpath};
 use crate::{Error, Runtime};
 
 /// As Docker marks them.
@@ -56,10 +56,6 @@ impl Plan {
         let kept =
             |it: &Use| KeptVolume { name: it.volume.name.clone(), subpath: it.subpath.clone() };
         self.volumes.iter().map(kept).collect()
-    }
-
-    pub(super) fn has_volumes(&self) -> bool {
-        !self.volumes.is_empty()
     }
 
     fn volume(&mut self, container: &Volumes<'_>, target: &str, read_only: bool, used: Use) {
@@ -190,8 +186,12 @@ fn bad(why: String) -> Error {
 }
 
 impl Runtime {
-    /// Makes what a plan says. The caller holds the volumes' lock when there are any.
-    pub(super) async fn supply(&self, plan: &Plan, rootfs: &[RootFs]) -> Result<(), Error> {
+    /// Makes what a plan says. Nobody changes volumes while the answer is kept.
+    pub(super) async fn supply(
+        &self,
+        plan: &Plan,
+        rootfs: &[RootFs],
+    ) -> Result<Option<Held>, Error> {
         let binds: Vec<(PathBuf, Missing)> =
             plan.binds.iter().map(|bind| (bind.path.clone(), bind.missing)).collect();
         let volumes: Vec<NewVolume> = plan.volumes.iter().map(|it| it.volume.clone()).collect();
@@ -200,19 +200,24 @@ impl Runtime {
             Some(Filling { volume, target })
         };
         let fillings: Vec<Filling> = plan.volumes.iter().filter_map(filled).collect();
-        if binds.is_empty() && volumes.is_empty() {
-            return Ok(());
+        if !binds.is_empty() {
+            let work = move |_: &Path| binds.iter().try_for_each(|(path, it)| source(path, *it));
+            self.on_disk("look for what is bound", work).await?;
         }
+        if volumes.is_empty() {
+            return Ok(None);
+        }
+        let held = self.hold_volumes().await;
         let rootfs = rootfs.to_vec();
         let work = move |dir: &Path| {
-            binds.iter().try_for_each(|(path, missing)| source(path, *missing))?;
             for volume in &volumes {
                 store::create(dir, volume)?;
                 mount(dir, &volume.name)?;
             }
             fill::fill(dir, &rootfs, &fillings).map_err(Error::io("fill a volume"))
         };
-        self.on_disk("prepare volumes", work).await
+        self.change(&held, "prepare volumes", work).await?;
+        Ok(Some(held))
     }
 
     /// Has everything mounted that a container's volumes need while it starts.
@@ -220,7 +225,7 @@ impl Runtime {
         if kept.volumes.is_empty() {
             return Ok(());
         }
-        let _held = self.volumes.lock().await;
+        let held = self.hold_volumes().await;
         let (id, volumes) = (id.to_owned(), kept.volumes.clone());
         let work = move |dir: &Path| {
             for (index, volume) in volumes.iter().enumerate() {
@@ -237,7 +242,7 @@ impl Runtime {
             }
             Ok(())
         };
-        self.on_disk("mount volumes", work).await
+        self.change(&held, "mount volumes", work).await
     }
 
     /// Takes away what only a start needs.
@@ -245,28 +250,31 @@ impl Runtime {
         if kept.volumes.iter().all(|volume| volume.subpath.is_empty()) {
             return Ok(());
         }
+        let held = self.hold_volumes().await;
         let id = id.to_owned();
         let work = move |dir: &Path| {
             subpath::hide(dir, &id).map_err(Error::io("unmount a part of a volume"))
         };
-        self.on_disk("unmount volumes", work).await
+        self.change(&held, "unmount volumes", work).await
     }
 
     /// Removes a container's own volumes and unmounts those that it was the last to use.
-    /// `None` stands for a container whose record was never made, or is gone.
+    /// `None` stands for a container whose record was never made, or is gone: it may have used
+    /// any of them.
     pub(super) async fn release_volumes(&self, id: &str, kept: Option<&Kept>) -> Result<(), Error> {
         if kept.is_some_and(|kept| kept.volumes.is_empty()) {
             return Ok(());
         }
-        let _held = self.volumes.lock().await;
+        let held = self.hold_volumes().await;
+        let used = |name: &String| {
+            kept.is_none_or(|kept| kept.volumes.iter().any(|used| used.name == *name))
+        };
         let mut idle = Vec::new();
-        for volume in kept.iter().flat_map(|kept| &kept.volumes) {
-            // Asking who else uses it is dear, and only what is mounted needs it.
-            let found = self.volume(&volume.name).await;
-            // What cannot be read is no reason to keep a container.
-            let mounts = found.is_ok_and(|found| found.is_some_and(|it| !it.options.is_empty()));
-            if mounts && self.users(&volume.name).await?.iter().all(|user| user == id) {
-                idle.push(volume.name.clone());
+        // Asking who else uses it is dear, and only what is mounted needs it.
+        let mounted = self.volumes().await?.into_iter().filter(|it| !it.options.is_empty());
+        for name in mounted.map(|it| it.name).filter(used) {
+            if self.users(&name).await?.iter().all(|user| user == id) {
+                idle.push(name);
             }
         }
         let (id, prefix) = (id.to_owned(), own_prefix(id));
@@ -280,7 +288,7 @@ impl Runtime {
             let mut own = names.iter().filter(|name| name.len() == 64 && name.starts_with(&prefix));
             own.try_for_each(|name| store::remove(dir, name))
         };
-        self.on_disk("release volumes", work).await
+        self.change(&held, "release volumes", work).await
     }
 
     /// The containers that use a volume.

@@ -17,12 +17,18 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{Error, Runtime};
 
 /// Longest wait for disks and for the servers of mounted volumes.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The right to change volumes, and to make or remove containers that use some.
+pub(crate) type Held = Arc<OwnedMutexGuard<()>>;
 
 /// A volume that is to be.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -61,9 +67,9 @@ impl Runtime {
     ///
     /// [`Error::BadVolume`] when name, driver or options are none.
     pub async fn create_volume(&self, wanted: &NewVolume) -> Result<Volume, Error> {
-        let _held = self.volumes.lock().await;
+        let held = self.hold_volumes().await;
         let wanted = wanted.clone();
-        self.on_disk("create a volume", move |dir| store::create(dir, &wanted)).await
+        self.change(&held, "create a volume", move |dir| store::create(dir, &wanted)).await
     }
 
     /// All volumes, by name. One that cannot be read is left out, with a warning.
@@ -92,7 +98,7 @@ impl Runtime {
     /// [`Error::VolumeMissing`] when there is none, [`Error::VolumeInUse`] while a container,
     /// running or not, has it.
     pub async fn remove_volume(&self, name: &str) -> Result<(), Error> {
-        let _held = self.volumes.lock().await;
+        let held = self.hold_volumes().await;
         if self.volume(name).await?.is_none() {
             return Err(Error::VolumeMissing { name: name.into() });
         }
@@ -100,10 +106,32 @@ impl Runtime {
             return Err(Error::VolumeInUse { name: name.into(), container });
         }
         let name = name.to_owned();
-        self.on_disk("remove a volume", move |dir| store::remove(dir, &name)).await
+        self.change(&held, "remove a volume", move |dir| store::remove(dir, &name)).await
     }
 
-    /// Runs blocking work on the volumes' directory, for a bounded time.
+    /// Waits for the right to change volumes.
+    pub(crate) async fn hold_volumes(&self) -> Held {
+        Arc::new(Arc::clone(&self.volumes).lock_owned().await)
+    }
+
+    /// Changes volumes; for as long as that takes nobody else does, also when nobody waits for
+    /// it any more.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        held: &Held,
+        call: &'static str,
+        work: impl FnOnce(&Path) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let held = Arc::clone(held);
+        self.on_disk(call, move |dir| {
+            let done = work(dir);
+            drop(held);
+            done
+        })
+        .await
+    }
+
+    /// Runs blocking work on the volumes' directory and waits for it, for a bounded time.
     pub(crate) async fn on_disk<T: Send + 'static>(
         &self,
         call: &'static str,
