@@ -41,7 +41,7 @@ impl Runtime {
             return Ok(());
         }
         let image = self.unpacked(&config.image).await?;
-        let plan = supply::plan(config, &image.config.config, &self.options.volume_dir)?;
+        let plan = supply::plan(config, image.config(), &self.options.volume_dir)?;
         let rootfs = self.prepare(&config.id, &image).await?;
         let supplied = self.supplied(config, &image, &plan, &rootfs).await;
         if supplied.is_err() {
@@ -90,7 +90,7 @@ impl Runtime {
             labels: Labels::new(),
         };
         let prepared = rpc("prepare snapshot", QUICK, self.link.snapshots().prepare(request)).await;
-        let missing = || Error::ImageMissing { reference: image.name.clone() };
+        let missing = || self.lost(image);
         match prepared.or_present() {
             Ok(Some(prepared)) => Ok(prepared.mounts),
             Ok(None) => self.mounts(id).await?.ok_or_else(missing),
@@ -113,7 +113,7 @@ impl Runtime {
         plan: &Plan,
         rootfs: &[Mount],
     ) -> Result<Container, Error> {
-        let process = &image.config.config;
+        let process = image.config();
         let wanted = if config.user.is_empty() { &process.user } else { &config.user };
         let identity = user::resolve(wanted, &config.groups, rootfs)?;
         let spec = spec::build(&Parts {

@@ -15,12 +15,14 @@ mod remove;
 mod shared;
 mod store;
 
+use std::sync::Arc;
+
 use containerd_client::services::v1::{GetImageRequest, Image as Record, ListImagesRequest};
 use jiff::Timestamp;
 use tokio::io::AsyncRead;
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::archive::{self, ImageDocument, Manifest};
+use crate::archive::{self, Manifest};
 use crate::content;
 use crate::error::Tolerate;
 use crate::rpc::{QUICK, rpc};
@@ -30,8 +32,12 @@ pub(crate) use config::nullable;
 pub use config::{Healthcheck, ImageConfig};
 pub use pull::{Phase, Progress};
 pub use remove::Removed;
+use shared::Facts;
 pub(crate) use shared::Shared;
 use store::{Store, chain};
+
+/// Bytes of the largest configuration that is kept in memory.
+const LARGEST_KEPT: u64 = 64 << 10;
 
 /// Label of a record: the digest under which a registry has the image.
 const DIGEST: &str = "swarm/digest";
@@ -58,11 +64,19 @@ pub struct Image {
 #[derive(Debug)]
 pub(crate) struct Unpacked {
     pub(crate) name: String,
+    digest: String,
     /// Name of the snapshot of its topmost layer.
     pub(crate) top: String,
-    pub(crate) config: ImageDocument,
+    facts: Arc<Facts>,
     /// As long as this lives no image goes, and none is replaced.
     _held: OwnedRwLockReadGuard<()>,
+}
+
+impl Unpacked {
+    /// Defaults for its containers.
+    pub(crate) fn config(&self) -> &ImageConfig {
+        &self.facts.document.config
+    }
 }
 
 impl Runtime {
@@ -132,19 +146,17 @@ impl Runtime {
 
     async fn describe(&self, mut record: Record) -> Result<Option<Image>, Error> {
         let target = record.target.unwrap_or_default();
-        let Some(manifest) = self.manifest(&target.digest).await? else { return Ok(None) };
-        let Some(document) = self.document(&manifest).await? else { return Ok(None) };
-        let blobs = manifest.layers.iter().chain([&manifest.config]);
-        let blobs = blobs.fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
+        let Some(facts) = self.facts(&target.digest).await? else { return Ok(None) };
+        let Facts { document, size } = &*facts;
         let repository = repository(&record.name).to_owned();
         let origin = record.labels.remove(DIGEST);
         Ok(Some(Image {
             name: record.name,
             digest: target.digest,
-            size: blobs.saturating_add(u64::try_from(target.size).unwrap_or(0)),
+            size: size.saturating_add(u64::try_from(target.size).unwrap_or(0)),
             repo_digest: origin.map(|digest| format!("{repository}@{digest}")),
             created: document.created.parse().ok(),
-            config: document.config,
+            config: document.config.clone(),
         }))
     }
 
@@ -153,9 +165,31 @@ impl Runtime {
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    async fn document(&self, manifest: &Manifest) -> Result<Option<ImageDocument>, Error> {
+    /// What manifest and configuration say; `None` when one of them is gone. A digest always says
+    /// the same, so it is read once: every container asks several times.
+    async fn facts(&self, digest: &str) -> Result<Option<Arc<Facts>>, Error> {
+        if let Some(known) = self.images.facts.get(digest) {
+            return Ok(Some(known));
+        }
+        let Some(manifest) = self.manifest(digest).await? else { return Ok(None) };
         let bytes = content::read(&self.link, &manifest.config.digest).await?;
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        let Some(document) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) else {
+            return Ok(None);
+        };
+        let blobs = manifest.layers.iter().chain([&manifest.config]);
+        let size = blobs.fold(0_u64, |sum, blob| sum.saturating_add(blob.size));
+        let facts = Arc::new(Facts { document, size });
+        if manifest.config.size <= LARGEST_KEPT {
+            self.images.facts.keep(digest, &facts);
+        }
+        Ok(Some(facts))
+    }
+
+    /// Why there is no snapshot of an image that was found. What is known of it is forgotten: its
+    /// content may have gone the same way.
+    pub(crate) fn lost(&self, image: &Unpacked) -> Error {
+        self.images.facts.forget(&image.digest);
+        Error::ImageMissing { reference: image.name.clone() }
     }
 
     /// Configuration and top snapshot of an image, which stays while the answer is kept.
@@ -165,10 +199,9 @@ impl Runtime {
         let missing = || Error::ImageMissing { reference: name.clone() };
         let target = self.record(name.clone()).await?.and_then(|record| record.target);
         let digest = target.ok_or_else(missing)?.digest;
-        let manifest = self.manifest(&digest).await?.ok_or_else(missing)?;
-        let config = self.document(&manifest).await?.ok_or_else(missing)?;
-        let top = chain(&config.rootfs.diff_ids).pop().ok_or_else(missing)?;
-        Ok(Unpacked { name, top, config, _held: held })
+        let facts = self.facts(&digest).await?.ok_or_else(missing)?;
+        let top = chain(&facts.document.rootfs.diff_ids).pop().ok_or_else(missing)?;
+        Ok(Unpacked { name, digest, top, facts, _held: held })
     }
 }
 

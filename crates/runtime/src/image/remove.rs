@@ -34,6 +34,7 @@ impl Runtime {
             blobs.extend(manifest.layers.into_iter().map(|layer| layer.digest));
         }
         self.drop_name(&record.name).await?;
+        self.images.facts.forget(&digest);
         // What is collected at the end of a lease is what nothing refers to.
         let lease = lease::take(&self.link, "remove").await?;
         lease::release(&self.link, &lease).await?;

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard, RwLock};
 use tokio::time::Instant;
 
 use super::Image;
+use crate::archive::ImageDocument;
 use crate::{Auth, RegistryError};
 
 /// Cheap to clone.
@@ -22,8 +23,44 @@ pub(crate) struct Shared {
     pub(super) blobs: Arc<Locks<()>>,
     /// Layers that are unpacked, by the name of their snapshot.
     pub(super) layers: Arc<Locks<()>>,
+    /// What was read of images.
+    pub(super) facts: Arc<Known>,
     /// Read while a container is made, written while a record changes or goes.
     pub(super) records: Arc<RwLock<()>>,
+}
+
+/// What manifest and configuration of an image say.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) document: ImageDocument,
+    /// Bytes of configuration and layers as stored.
+    pub(super) size: u64,
+}
+
+/// Images that are kept in mind.
+const KNOWN: usize = 128;
+
+/// What was read of images, by digest of the manifest.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<String, Arc<Facts>>>);
+
+impl Known {
+    pub(super) fn get(&self, digest: &str) -> Option<Arc<Facts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    pub(super) fn keep(&self, digest: &str, facts: &Arc<Facts>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those in use are soon read again.
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        known.insert(digest.to_owned(), Arc::clone(facts));
+    }
+
+    pub(super) fn forget(&self, digest: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
 }
 
 /// How a pull ended, for those who asked before it did.
