@@ -180,6 +180,30 @@ async fn a_volume_with_a_device_is_mounted_while_it_is_used() {
 }
 
 #[tokio::test]
+async fn a_refused_container_leaves_nothing_mounted() {
+    let world = World::with_busybox().await;
+    let options = [("type", "tmpfs"), ("device", "tmpfs")];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let wanted = NewVolume { name: "fast".into(), options, ..NewVolume::default() };
+    let made = world.runtime.create_volume(&wanted).await.unwrap();
+    let broken = NewVolume {
+        name: "broken".into(),
+        options: [("type", "nothing"), ("device", "none")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        ..NewVolume::default()
+    };
+    world.runtime.create_volume(&broken).await.unwrap();
+    let mounts = vec![volume("fast", "/fast"), volume("broken", "/broken")];
+    let config = ContainerConfig { mounts, ..shell("refused", "true") };
+
+    assert!(world.runtime.create(&config).await.is_err());
+
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(&*made.mountpoint.to_string_lossy()));
+}
+
+#[tokio::test]
 async fn a_refused_container_leaves_no_volume_of_its_own_and_may_be_asked_again() {
     let world = World::with_busybox().await;
     let absent = |source: &Path| Mount::Bind {
