@@ -210,6 +210,13 @@ async fn a_full_disk_drops_lines_and_says_how_many() {
         assert!(Instant::now() < deadline, "a full disk holds the container up");
         sleep(Duration::from_millis(10)).await;
     }
+    // Until the log writer has taken all of it, and so has met the full disk.
+    let pipe = fs::File::options().write(true).open(format!("/proc/{pid}/fd/1")).unwrap();
+    while rustix::io::ioctl_fionread(&pipe).unwrap() > 0 {
+        assert!(Instant::now() < deadline, "the log writer does not read");
+        sleep(Duration::from_millis(10)).await;
+    }
+    drop(pipe);
 
     fs::remove_file(ballast).unwrap();
     fs::write(root.join("go"), "").unwrap();
