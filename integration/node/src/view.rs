@@ -17,6 +17,13 @@ impl Node {
         self.swarm(&line).objects().iter().map(Row::of).collect()
     }
 
+    /// As [`Node::history`]; `None` while the daemon does not serve.
+    #[must_use]
+    pub fn history_now(&self, service: &str) -> Option<Vec<Row>> {
+        let ran = self.swarm(&["--format", "json", "service", "ps", "--no-trunc", service]);
+        (ran.code == Some(0)).then(|| ran.objects().iter().map(Row::of).collect())
+    }
+
     /// Waits until exactly `count` tasks of a service run, and returns them by name.
     #[track_caller]
     pub fn running(&self, service: &str, count: usize) -> Vec<Row> {
