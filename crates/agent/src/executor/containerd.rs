@@ -8,9 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use swarm_net::{Attached, Net, NetError};
-use swarm_runtime::{
-    Auth, ContainerConfig, Error, ExecConfig, Network, ProbeEnd, RegistryError, Runtime,
-};
+use swarm_runtime::{Auth, ContainerConfig, Error, ExecConfig, Network, ProbeEnd, Runtime};
 use swarm_types::spec::container::{ContainerSpec, HealthConfig};
 use swarm_types::spec::service::PortConfig;
 use swarm_types::{Task, TaskId, Timestamp};
@@ -83,10 +81,7 @@ impl Executor for Containerd {
         if let Some(attached) = &attached {
             config.network = Network::Netns(attached.netns.clone());
         }
-        self.runtime.create(&config).await.map_err(|error| match error {
-            Error::ImageMissing { .. } => ExecError::NoImage { image: config.image },
-            error => read("prepare", error),
-        })?;
+        self.runtime.create(&config).await.map_err(|error| read("prepare", error))?;
         Ok(config::bound(task, attached.as_ref()))
     }
 
@@ -198,16 +193,13 @@ fn exit(exit: swarm_runtime::Exit) -> Exit {
     Exit { code: i32::try_from(exit.code).unwrap_or(i32::MAX), at }
 }
 
-/// What may pass is tried again; the rest has Docker's words.
+/// A pull was tried as often as it is worth: as in Docker, the task is rejected then, and what
+/// becomes of its slot is up to the managers, who may know a node that reaches the registry.
+/// Only containerd's own absence says nothing of the image.
 fn unpulled(image: &str, error: Error) -> ExecError {
     match error {
-        Error::Registry(refusal) if refusal.is_transient() => {
-            ExecError::Later { verb: "pull the image of", source: Box::new(refusal) }
-        }
-        Error::Registry(RegistryError::NotFound { .. }) => {
-            ExecError::NoImage { image: image.to_owned() }
-        }
-        error => read("pull the image of", error),
+        Error::Unavailable { .. } | Error::TimedOut { .. } => ExecError::Away(Box::new(error)),
+        error => ExecError::NoImage { image: image.to_owned(), source: Box::new(error) },
     }
 }
 

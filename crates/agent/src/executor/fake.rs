@@ -31,8 +31,6 @@ pub(crate) struct World {
     pub(crate) no_stop: bool,
     /// True while nothing can be started, for good.
     pub(crate) no_start: bool,
-    /// The next pulls that fail for now.
-    pub(crate) failing_pulls: usize,
     /// What the probes say; no health check without one.
     pub(crate) probe: Option<Probed>,
     /// Tasks that end only by SIGKILL.
@@ -119,12 +117,9 @@ impl Fake {
 impl Executor for Fake {
     async fn prepare(&self, task: &Task) -> Result<Vec<PortConfig>, ExecError> {
         self.call("prepare", task.id)?;
-        if self.0.borrow().failing_pulls > 0 {
-            self.change(|world| world.failing_pulls -= 1);
-            return Err(ExecError::Away("registry".into()));
-        }
         if self.0.borrow().no_image {
-            return Err(ExecError::NoImage { image: "web:1".to_owned() });
+            let source = "connection refused".into();
+            return Err(ExecError::NoImage { image: "web:1".to_owned(), source });
         }
         self.change(|world| {
             world.containers.entry(task.id).or_insert(Container::Made);

@@ -99,11 +99,14 @@ pub(crate) enum ExecError {
         /// What is wrong with it.
         why: String,
     },
-    /// The image is not on this node, and not to be had.
-    #[error("no such image: {image}")]
+    /// The image is not on this node, and not to be had. What may pass was tried several times.
+    #[error("pull image {image}")]
     NoImage {
         /// As the task names it.
         image: String,
+        /// What its registry said, or why there was no answer.
+        #[source]
+        source: Cause,
     },
     /// The task asks for something this version cannot do.
     #[error("not supported yet: {field}")]
