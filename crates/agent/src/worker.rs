@@ -24,10 +24,14 @@ use crate::executor::{Executor, Found};
 use crate::reporter::Reporter;
 use crate::session::Obeyed;
 use crate::store::{Change, Kept, Ordered, Store, StoreError};
-use crate::task::runner::{Order, Runner};
+use crate::task::adoption::Adoption;
+use crate::task::order::{Order, grace};
+use crate::task::runner::{Life, Runner};
 
 /// How long runners may take to return when the agent stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a task is kept that a cluster founded anew does not know.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// What a manager wants of this node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +50,8 @@ pub(crate) struct Assignment {
 pub(crate) enum Extent {
     /// They are not this node's.
     Everything,
+    /// The cluster was founded anew, from an older state or none: it may not know them.
+    Anew,
     /// They stay as they are.
     Changes,
 }
@@ -58,11 +64,29 @@ pub(crate) struct Unreadable {
     pub(crate) why: String,
 }
 
+/// How a task leaves this node.
+#[derive(Clone, Copy)]
+enum Farewell {
+    Retired,
+    Removed,
+}
+
+impl Farewell {
+    fn to(self, task: &Task) -> Ordered {
+        let grace = grace(task);
+        match self {
+            Self::Retired => Ordered::Retire { grace, until: Timestamp::now().after(KEPT) },
+            Self::Removed => Ordered::Remove { grace },
+        }
+    }
+}
+
 /// The tasks of this node.
 pub(crate) struct Worker<E> {
     executor: Arc<E>,
     reporter: Reporter,
     store: Store,
+    adoption: Adoption,
     runners: BTreeMap<TaskId, Running>,
     /// True from a complete assignment until the strays were looked for.
     strays_due: bool,
@@ -95,22 +119,16 @@ impl<E: Executor> Worker<E> {
     /// A worker that goes on with what the store kept.
     pub(crate) fn adopt(executor: Arc<E>, reporter: Reporter, store: Store, kept: Kept) -> Self {
         let runners = BTreeMap::new();
-        let mut worker = Self { executor, reporter, store, runners, strays_due: false };
+        let adoption = Adoption::of(kept.alive());
+        let mut worker = Self { executor, reporter, store, adoption, runners, strays_due: false };
         let Kept { orders, mut statuses, .. } = kept;
         for (task, ordered) in orders {
-            let kept = statuses.remove(&task);
-            match ordered {
-                Ordered::Pursue(ordered) => {
-                    let status = kept.unwrap_or_else(|| ordered.status.clone());
-                    if status.state > ordered.status.state {
-                        worker.reporter.observe(task, status.clone());
-                    }
-                    worker.spawn(task, status, Order::Pursue(Arc::from(ordered)));
-                }
-                Ordered::Remove { grace } => {
-                    worker.spawn(task, kept.unwrap_or_default(), Order::Remove { grace });
-                }
-            }
+            let seen = statuses.remove(&task);
+            let status = match &ordered {
+                Ordered::Pursue(ordered) => seen.unwrap_or_else(|| ordered.status.clone()),
+                Ordered::Retire { .. } | Ordered::Remove { .. } => seen.unwrap_or_default(),
+            };
+            worker.spawn(task, status, Order::from(ordered));
         }
         worker
     }
@@ -122,49 +140,68 @@ impl<E: Executor> Worker<E> {
     /// [`StoreError::Stopped`]: nothing of it is obeyed.
     pub(crate) async fn obey(
         &mut self,
-        mut assignment: Assignment,
+        assignment: Assignment,
         obeyed: Obeyed,
     ) -> Result<(), StoreError> {
         self.runners.retain(|_, running| !running.runner.is_finished());
-        if assignment.extent == Extent::Everything {
-            let unreadable = assignment.unreadable.iter().map(|refused| refused.task);
-            let named = assignment.tasks.iter().map(|task| task.id);
-            let kept: BTreeSet<TaskId> = named.chain(unreadable).collect();
+        let Assignment { extent, tasks, unreadable, removed } = assignment;
+        let mut dismissed = self.dismissed(removed.iter().copied(), Farewell::Removed);
+        let farewell = match extent {
+            Extent::Everything => Some(Farewell::Removed),
+            Extent::Anew => Some(Farewell::Retired),
+            Extent::Changes => None,
+        };
+        if let Some(farewell) = farewell {
+            let named = unreadable.iter().map(|refused| refused.task);
+            let kept: BTreeSet<TaskId> = tasks.iter().map(|task| task.id).chain(named).collect();
             let dropped = self.runners.keys().filter(|task| !kept.contains(task)).copied();
-            assignment.removed.extend(dropped);
+            dismissed.extend(self.dismissed(dropped, farewell));
             self.reporter.forget_all_but(&kept);
             self.strays_due = true;
         }
-        self.store.keep(self.changes(&assignment, obeyed)).await?;
-        assignment.tasks.into_iter().for_each(|task| self.pursue(task));
-        assignment.unreadable.into_iter().for_each(|refused| self.refuse(refused));
-        assignment.removed.into_iter().for_each(|task| self.remove(task));
+        self.store.keep(self.changes(&tasks, &dismissed, obeyed)).await?;
+        tasks.into_iter().for_each(|task| self.pursue(task));
+        unreadable.into_iter().for_each(|refused| self.refuse(refused));
+        removed.into_iter().for_each(|task| self.reporter.forget(task));
+        dismissed.into_iter().for_each(|(task, order)| self.dismiss(task, &Order::from(order)));
         Ok(())
     }
 
+    /// The last orders of those tasks; one that is on its way out already gets no other.
+    fn dismissed(
+        &self,
+        tasks: impl Iterator<Item = TaskId>,
+        farewell: Farewell,
+    ) -> BTreeMap<TaskId, Ordered> {
+        let order = |task: TaskId| match &*self.runners.get(&task)?.orders.borrow() {
+            Order::Pursue(known) => Some((task, farewell.to(known))),
+            Order::Retire { .. } | Order::Remove { .. } => None,
+        };
+        tasks.filter_map(order).collect()
+    }
+
     /// What the store does not hold yet; at most one order per task.
-    fn changes(&self, assignment: &Assignment, obeyed: Obeyed) -> Vec<Change> {
+    fn changes(
+        &self,
+        tasks: &[Task],
+        dismissed: &BTreeMap<TaskId, Ordered>,
+        obeyed: Obeyed,
+    ) -> Vec<Change> {
         let mut orders = BTreeMap::new();
         let mut changes = vec![Change::Obeyed(obeyed)];
-        for task in &assignment.tasks {
+        for task in tasks {
             let told = self.runners.get(&task.id).map(|running| running.orders.borrow());
             match told.as_deref() {
                 Some(Order::Pursue(known)) if **known == *task => continue,
                 Some(Order::Pursue(_)) => {}
                 // Its earlier life is over: what was seen of it is not true of this one.
-                Some(Order::Remove { .. }) | None => {
+                Some(Order::Retire { .. } | Order::Remove { .. }) | None => {
                     changes.push(Change::Status(task.id, task.status.clone()));
                 }
             }
             orders.insert(task.id, Ordered::Pursue(Box::new(task.clone())));
         }
-        for task in &assignment.removed {
-            let told = self.runners.get(task).map(|running| running.orders.borrow());
-            if let Some(Order::Pursue(known)) = told.as_deref() {
-                let grace = crate::task::runner::grace(known);
-                orders.insert(*task, Ordered::Remove { grace });
-            }
-        }
+        orders.extend(dismissed.iter().map(|(task, order)| (*task, order.clone())));
         changes.extend(orders.into_iter().map(|(task, order)| Change::Order(task, order)));
         changes
     }
@@ -253,16 +290,14 @@ impl<E: Executor> Worker<E> {
         }
     }
 
-    fn remove(&mut self, task: TaskId) {
-        self.reporter.forget(task);
+    fn dismiss(&self, task: TaskId, last: &Order) {
         if let Some(running) = self.runners.get(&task) {
             running.tell(|order| {
-                let grace = order.grace();
-                let pursued = matches!(order, Order::Pursue(_));
-                *order = Order::Remove { grace };
-                pursued
+                *order = last.clone();
+                true
             });
         }
+        self.reporter.forget(task);
     }
 
     fn spawn(&mut self, task: TaskId, status: TaskStatus, order: Order) {
@@ -270,8 +305,15 @@ impl<E: Executor> Worker<E> {
         let closed = Closed::default();
         let (executor, reporter) = (Arc::clone(&self.executor), self.reporter.clone());
         let (store, closing) = (self.store.clone(), Arc::clone(&closed));
-        let life = move |status| {
-            Runner::new(Arc::clone(&executor), reporter.clone(), store.clone(), task, status)
+        let adoption = self.adoption.clone();
+        let life = move |status| Runner {
+            executor: Arc::clone(&executor),
+            reporter: reporter.clone(),
+            store: store.clone(),
+            adoption: adoption.clone(),
+            task,
+            status,
+            life: Life::default(),
         };
         let mut runner = life(status);
         let running = async move {
@@ -292,7 +334,7 @@ fn reassigned(closing: &Closed, orders: &watch::Receiver<Order>) -> Option<TaskS
     let mut closed = closing.lock().unwrap_or_else(PoisonError::into_inner);
     match &*orders.borrow() {
         Order::Pursue(task) => Some(task.status.clone()),
-        Order::Remove { .. } => {
+        Order::Retire { .. } | Order::Remove { .. } => {
             *closed = true;
             None
         }

@@ -76,7 +76,14 @@ impl Orders {
             return Err(Disobeyed::Gap { applies_to, last });
         }
         let results_in = message.results_in.clone();
-        let assignment = assignment(kind, message)?;
+        let mut assignment = assignment(kind, message)?;
+        // Epoch 0 is that of a node which never obeyed anybody.
+        if assignment.extent == Extent::Everything
+            && obeyed.epoch != 0
+            && given.epoch > obeyed.epoch
+        {
+            assignment.extent = Extent::Anew;
+        }
         self.last = Some(results_in);
         *obeyed = given;
         Ok(assignment)

@@ -11,13 +11,13 @@
 
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swarm_crypto::key_file::KeyFileError;
-use swarm_types::{Task, TaskId, TaskStatus};
+use swarm_types::{Task, TaskId, TaskStatus, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
@@ -79,6 +79,13 @@ pub(crate) enum Change {
 pub(crate) enum Ordered {
     /// Bring it to its desired state.
     Pursue(Box<Task>),
+    /// End it, and remove it at that time.
+    Retire {
+        /// Time between stop signal and SIGKILL.
+        grace: Duration,
+        /// When it is removed.
+        until: Timestamp,
+    },
     /// End it and remove all of it.
     Remove {
         /// Time between stop signal and SIGKILL.
@@ -94,6 +101,20 @@ pub(crate) struct Kept {
     pub(crate) statuses: BTreeMap<TaskId, TaskStatus>,
     pub(crate) obeyed: Obeyed,
     pub(crate) managers: Vec<String>,
+}
+
+impl Kept {
+    /// The tasks to be pursued that have not ended yet.
+    pub(crate) fn alive(&self) -> BTreeSet<TaskId> {
+        let alive = self.orders.iter().filter(|(task, order)| match order {
+            Ordered::Pursue(order) => {
+                let status = self.statuses.get(task).unwrap_or(&order.status);
+                !status.state.is_terminal()
+            }
+            Ordered::Retire { .. } | Ordered::Remove { .. } => false,
+        });
+        alive.map(|(task, _)| *task).collect()
+    }
 }
 
 struct Request {

@@ -17,7 +17,7 @@ use sled::Batch;
 use swarm_crypto::KeyFile;
 use swarm_crypto::seal::{Kind, Place, Sealer};
 use swarm_proto::{field, v1};
-use swarm_types::{Task, TaskId, TaskStatus};
+use swarm_types::{Task, TaskId, TaskStatus, Timestamp};
 
 use super::{Change, Kept, Ordered, StoreError};
 use crate::session::Obeyed;
@@ -32,6 +32,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// First byte of an order.
 const PURSUE: u8 = 1;
 const REMOVE: u8 = 2;
+const RETIRE: u8 = 3;
 
 /// A record's name. The first bytes are on disk and never reused.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +168,7 @@ impl Table {
         let first = self.db.get([&name[..], &0_u16.to_be_bytes()].concat());
         let Some(value) = first.map_err(|error| damaged(&self.dir, error))? else { return Ok(()) };
         let clear = self.unseal(&name, 0, &value)?.1;
-        if clear.first() == Some(&REMOVE) {
+        if clear.first().is_some_and(|kind| [REMOVE, RETIRE].contains(kind)) {
             self.drop_all(batch, &name)?;
             self.drop_all(batch, &Name::Status(task).bytes())?;
         }
@@ -252,11 +253,15 @@ fn encode(order: &Ordered) -> Vec<u8> {
             out.extend(v1::Task::from(task.as_ref()).encode_to_vec());
             out
         }
-        Ordered::Remove { grace } => {
-            let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-            [&[REMOVE][..], &millis.to_be_bytes()].concat()
+        Ordered::Retire { grace, until } => {
+            [&[RETIRE][..], &millis(*grace).to_be_bytes(), &until.0.to_be_bytes()].concat()
         }
+        Ordered::Remove { grace } => [&[REMOVE][..], &millis(*grace).to_be_bytes()].concat(),
     }
+}
+
+fn millis(grace: Duration) -> u64 {
+    u64::try_from(grace.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn decode(name: Name, clear: &[u8], kept: &mut Kept) -> Result<(), String> {
@@ -272,6 +277,14 @@ fn decode(name: Name, clear: &[u8], kept: &mut Kept) -> Result<(), String> {
                 Some((&REMOVE, millis)) => {
                     let millis = millis.try_into().map_err(|_| "a short order")?;
                     Ordered::Remove { grace: Duration::from_millis(u64::from_be_bytes(millis)) }
+                }
+                Some((&RETIRE, rest)) => {
+                    let (millis, until) = rest.split_first_chunk().ok_or("a short order")?;
+                    let until = until.try_into().map_err(|_| "a short order")?;
+                    Ordered::Retire {
+                        grace: Duration::from_millis(u64::from_be_bytes(*millis)),
+                        until: Timestamp(i64::from_be_bytes(until)),
+                    }
                 }
                 _ => return Err("an unknown order".to_owned()),
             };

@@ -18,6 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
+use super::adoption::Adoption;
+use super::order::{Doom, Order, Pursuit, Work, grace, wanted};
 use super::step::{self, Call, Said, Step};
 use super::watch::{Age, Seen, until_ended, until_healthy};
 use crate::backoff::Backoff;
@@ -30,58 +32,14 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Docker's words for the cause.
 const UNHEALTHY: &str = "dockerexec: unhealthy container";
 
-/// What the managers want of a task.
-#[derive(Clone, Debug)]
-pub(crate) enum Order {
-    /// Bring it to its desired state.
-    Pursue(Arc<Task>),
-    /// It is not this node's any more: end it and remove all of it.
-    Remove {
-        /// Time between stop signal and SIGKILL.
-        grace: Duration,
-    },
-}
-
-impl Order {
-    /// Time between stop signal and SIGKILL.
-    pub(crate) fn grace(&self) -> Duration {
-        match self {
-            Self::Pursue(task) => grace(task),
-            Self::Remove { grace } => *grace,
-        }
-    }
-}
-
-/// Time a task has between stop signal and SIGKILL.
-pub(crate) fn grace(task: &Task) -> Duration {
-    task.spec().container().map(|container| container.stop_grace_period).unwrap_or_default()
-}
-
-/// What a runner does now.
-#[derive(PartialEq, Eq, Debug)]
-enum Work {
-    /// Make sure that a task which ended before this agent knew it has nothing running.
-    Quell,
-    Step(Step),
-    /// End a task that failed, then say so.
-    Fail,
-    Remove,
-}
-
 /// How a piece of work ended.
 enum Done {
     Entered(Box<TaskStatus>),
     Doomed(Doom),
     Quelled,
+    Kept,
     Again(&'static str, ExecError),
     Removed,
-}
-
-/// Why a task fails that may still run.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Doom {
-    Unhealthy,
-    Refused(String),
 }
 
 /// Carries one task.
@@ -89,19 +47,22 @@ pub(crate) struct Runner<E> {
     pub(crate) executor: Arc<E>,
     pub(crate) reporter: Reporter,
     pub(crate) store: Store,
+    pub(crate) adoption: Adoption,
     pub(crate) task: TaskId,
     /// What was observed so far.
     pub(crate) status: TaskStatus,
-    life: Life,
+    pub(crate) life: Life,
 }
 
 /// What a runner knows besides what is kept; nothing that a restart must not forget.
 #[derive(Default)]
-struct Life {
+pub(crate) struct Life {
     /// When SIGKILL is due; set by the first stop.
     kill_at: Option<Instant>,
     /// True when a task that ended is known to have nothing running.
     quiet: bool,
+    /// True when a retired task was kept long enough.
+    kept: bool,
     doom: Option<Doom>,
     retry: Retry,
 }
@@ -114,30 +75,19 @@ struct Retry {
 }
 
 impl<E: Executor> Runner<E> {
-    pub(crate) fn new(
-        executor: Arc<E>,
-        reporter: Reporter,
-        store: Store,
-        task: TaskId,
-        status: TaskStatus,
-    ) -> Self {
-        Self { executor, reporter, store, task, status, life: Life::default() }
-    }
-
     /// Follows the orders until the task is removed; true then. False when the sender of the
     /// orders is dropped, or the store fails.
     pub(crate) async fn run(&mut self, orders: &mut watch::Receiver<Order>) -> bool {
         loop {
             let order = orders.borrow_and_update().clone();
+            self.remind(&order);
             let work = self.work(&order);
-            let ends =
-                matches!(work, Work::Step(Step::Call(Call::Stop)) | Work::Fail | Work::Remove);
-            if ends {
+            if work.ends() {
                 self.life.kill_at.get_or_insert_with(|| Instant::now() + order.grace());
             }
-            let kept = match self.follow(&order, &work, orders).await {
+            let kept = match self.follow(&work, orders).await {
                 Some(Done::Entered(status)) => {
-                    let passing = matches!(work, Work::Step(Step::Enter(_)));
+                    let passing = matches!(work, Work::Pursue(_, Pursuit::Step(Step::Enter(_))));
                     self.enter(*status, passing).await
                 }
                 Some(Done::Doomed(doom)) => {
@@ -146,6 +96,10 @@ impl<E: Executor> Runner<E> {
                 }
                 Some(Done::Quelled) => {
                     self.life.quiet = true;
+                    Ok(())
+                }
+                Some(Done::Kept) => {
+                    self.life.kept = true;
                     Ok(())
                 }
                 Some(Done::Again(verb, error)) => {
@@ -166,19 +120,23 @@ impl<E: Executor> Runner<E> {
         }
     }
 
+    /// Managers that want a task back, as from an older state, have to hear how far it came.
+    fn remind(&self, order: &Order) {
+        if let Order::Pursue(task) = order
+            && self.status.state > task.status.state
+        {
+            self.reporter.observe(self.task, self.status.clone());
+        }
+    }
+
     /// Does `work` while the orders lead to it; `None` when they do not any more.
-    async fn follow(
-        &self,
-        order: &Order,
-        work: &Work,
-        orders: &mut watch::Receiver<Order>,
-    ) -> Option<Done> {
-        let mut doing = pin!(self.perform(order, work));
+    async fn follow(&self, work: &Work, orders: &mut watch::Receiver<Order>) -> Option<Done> {
+        let mut doing = pin!(self.perform(work));
         loop {
             tokio::select! {
                 done = &mut doing => return Some(done),
                 changed = orders.changed() => {
-                    if changed.is_err() || self.work(&orders.borrow_and_update()) != *work {
+                    if changed.is_err() || !work.goes_on_as(&self.work(&orders.borrow_and_update())) {
                         return None;
                     }
                 }
@@ -189,29 +147,38 @@ impl<E: Executor> Runner<E> {
     fn work(&self, order: &Order) -> Work {
         match order {
             Order::Remove { .. } => Work::Remove,
-            Order::Pursue(_) if self.status.state.is_terminal() => {
-                if self.life.quiet {
-                    Work::Step(Step::Rest)
-                } else {
-                    Work::Quell
-                }
-            }
-            Order::Pursue(_) if self.life.doom.is_some() => Work::Fail,
-            Order::Pursue(task) => Work::Step(step::next(self.status.state, wanted(task))),
+            Order::Retire { .. } if self.life.kept => Work::Remove,
+            Order::Retire { until, .. } => Work::Retire(*until),
+            Order::Pursue(task) => Work::Pursue(Arc::clone(task), self.pursuit(task)),
         }
     }
 
-    async fn perform(&self, order: &Order, work: &Work) -> Done {
-        match (work, order) {
-            (Work::Step(Step::Rest), _) => std::future::pending().await,
-            (Work::Step(Step::Enter(state)), _) => self.entered(*state, |_| {}),
-            (Work::Step(Step::Call(call)), Order::Pursue(task)) => self.call(*call, task).await,
-            (Work::Quell, _) => match self.executor.stop(self.task, order.grace()).await {
-                Ok(_) => Done::Quelled,
-                Err(error) => Done::Again("quell", error),
-            },
-            (Work::Fail, _) => self.fail().await,
-            (Work::Remove | Work::Step(Step::Call(_)), _) => self.remove().await,
+    fn pursuit(&self, task: &Task) -> Pursuit {
+        match &self.life.doom {
+            _ if self.status.state.is_terminal() && self.life.quiet => Pursuit::Step(Step::Rest),
+            _ if self.status.state.is_terminal() => Pursuit::Quell,
+            Some(doom) => Pursuit::Fail(doom.clone()),
+            None => Pursuit::Step(step::next(self.status.state, wanted(task))),
+        }
+    }
+
+    async fn perform(&self, work: &Work) -> Done {
+        match work {
+            Work::Pursue(_, Pursuit::Step(Step::Rest)) => {
+                self.adoption.done(self.task);
+                std::future::pending().await
+            }
+            Work::Pursue(_, Pursuit::Step(Step::Enter(state))) => self.entered(*state, |_| {}),
+            Work::Pursue(task, Pursuit::Step(Step::Call(call))) => self.call(*call, task).await,
+            Work::Pursue(task, Pursuit::Quell) => {
+                match self.executor.stop(self.task, grace(task)).await {
+                    Ok(_) => Done::Quelled,
+                    Err(error) => Done::Again("quell", error),
+                }
+            }
+            Work::Pursue(_, Pursuit::Fail(doom)) => self.fail(doom).await,
+            Work::Retire(until) => self.retire(*until).await,
+            Work::Remove => self.remove().await,
         }
     }
 
@@ -237,7 +204,7 @@ impl<E: Executor> Runner<E> {
                 Ok((_, Seen::Unhealthy)) => Done::Doomed(Doom::Unhealthy),
                 Err(error) => self.refused("start", error),
             },
-            Call::Wait => match until_ended(&*self.executor, task, self.age()).await {
+            Call::Wait => match self.watch(task).await {
                 Ok(Seen::Exited(exit)) => self.ended(exit),
                 Ok(Seen::Healthy) => Done::Again("watch", ExecError::Gone),
                 Ok(Seen::Unhealthy) => Done::Doomed(Doom::Unhealthy),
@@ -250,6 +217,12 @@ impl<E: Executor> Runner<E> {
                 Err(error) => Done::Again("stop", error),
             },
         }
+    }
+
+    async fn watch(&self, task: &Task) -> Result<Seen, ExecError> {
+        let check = self.executor.check(task).await?;
+        self.adoption.done(self.task);
+        until_ended(&*self.executor, task, check, self.age()).await
     }
 
     async fn start(&self, task: &Task) -> Result<(Pid, Seen), ExecError> {
@@ -267,17 +240,15 @@ impl<E: Executor> Runner<E> {
     }
 
     /// Ends what failed, as often as it takes, and says why it did.
-    async fn fail(&self) -> Done {
+    async fn fail(&self, doom: &Doom) -> Done {
         let exit = match self.executor.stop(self.task, self.grace_left()).await {
             Ok(exit) => exit,
             Err(error) => return Done::Again("end", error),
         };
-        let err = match (&self.life.doom, exit) {
-            (Some(Doom::Refused(why)), _) => why.clone(),
-            (_, Some(exit)) if exit.code != 0 => {
-                format!("task: non-zero exit ({}): {UNHEALTHY}", exit.code)
-            }
-            _ => UNHEALTHY.to_owned(),
+        let err = match (doom, exit.map_or(0, |exit| exit.code)) {
+            (Doom::Refused(why), _) => why.clone(),
+            (Doom::Unhealthy, 0) => UNHEALTHY.to_owned(),
+            (Doom::Unhealthy, code) => format!("task: non-zero exit ({code}): {UNHEALTHY}"),
         };
         self.heard(Said::Impossible, |status| {
             self.exited(status, exit);
@@ -285,7 +256,18 @@ impl<E: Executor> Runner<E> {
         })
     }
 
+    /// Ends a task and keeps what it leaves until then.
+    async fn retire(&self, until: Timestamp) -> Done {
+        self.adoption.done(self.task);
+        if let Err(error) = self.executor.stop(self.task, self.grace_left()).await {
+            return Done::Again("retire", error);
+        }
+        sleep(until.since(Timestamp::now())).await;
+        Done::Kept
+    }
+
     async fn remove(&self) -> Done {
+        self.adoption.done(self.task);
         let gone = match self.executor.stop(self.task, self.grace_left()).await {
             Ok(_) => self.executor.remove(self.task).await,
             Err(error) => Err(error),
@@ -385,10 +367,4 @@ impl<E: Executor> Runner<E> {
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
         self.life.kill_at.map(left).unwrap_or_default()
     }
-}
-
-/// The state to pursue. A task the managers hold for ended, as after its node was given up, is
-/// ended here too.
-fn wanted(task: &Task) -> TaskState {
-    if task.status.state.is_terminal() { TaskState::Shutdown } else { task.desired }
 }

@@ -53,9 +53,10 @@ pub(crate) async fn until_healthy<E: Executor>(
 pub(crate) async fn until_ended<E: Executor>(
     executor: &E,
     task: &Task,
+    check: Option<Check>,
     age: Age,
 ) -> Result<Seen, ExecError> {
-    match executor.check(task).await? {
+    match check {
         None => executor.wait(task).await.map(Seen::Exited),
         Some(check) => {
             let probing = probe(executor, task.id, &check, Health::HEALTHY, age);

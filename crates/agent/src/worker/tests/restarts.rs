@@ -84,3 +84,72 @@ async fn a_failed_start_is_told_when_nothing_runs() {
     assert_eq!(failed.state, TaskState::Failed);
     assert!(failed.err.contains("no such command"), "{}", failed.err);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_knows_when_it_watches_all_of_its_tasks_again() {
+    let (mut bench, runs, waits, done) =
+        (Bench::new(World::default()), plain(1), plain(2), plain(3));
+    bench.assign(&[&runs, &wanted(&waits, TaskState::Ready), &done]).await;
+    bench.reached(&runs, TaskState::Running).await;
+    bench.reached(&waits, TaskState::Ready).await;
+    bench.fake.set(&done, Container::Ended(0));
+    bench.reached(&done, TaskState::Complete).await;
+    assert_eq!(bench.worker.adoption.left(), 0);
+
+    bench.fake.change(|world| world.away = true);
+    bench.restart().await;
+    assert_eq!(bench.worker.adoption.left(), 2, "what has ended needs no watching");
+    bench.fake.change(|world| world.away = false);
+
+    let calls = bench.fake.count("wait", &runs);
+    bench.fake.until(|world| world.count("wait", runs.id) > calls).await;
+    assert_eq!(bench.worker.adoption.left(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cluster_founded_anew_does_not_know_is_ended_and_kept_for_a_day() {
+    let (mut bench, known, lost) = (Bench::new(World::default()), plain(1), plain(2));
+    bench.assign(&[&known, &lost]).await;
+    bench.reached(&known, TaskState::Running).await;
+    bench.reached(&lost, TaskState::Running).await;
+    let began = Instant::now();
+
+    bench.obey(Extent::Anew, &[&known], &[]).await;
+    bench.sweep().await;
+    bench.fake.until(|world| world.count("stop", lost.id) > 0).await;
+    bench.restart().await;
+    // The orders that follow do not name it either.
+    bench.assign(&[&known]).await;
+    bench.sweep().await;
+
+    bench.fake.until(|world| world.containers.get(&lost.id) == Some(&Container::Ended(143))).await;
+    assert_eq!(bench.fake.get(&known), Some(Container::Running));
+    assert_eq!(bench.reporter.status(lost.id), None);
+    let day = Duration::from_secs(24 * 3600);
+    timeout_at(began + 2 * day, async {
+        while bench.fake.get(&lost).is_some() {
+            sleep(Duration::from_secs(60)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert!(began.elapsed() >= day - Duration::from_secs(60), "{:?}", began.elapsed());
+    bench.restart().await;
+    assert_eq!(bench.worker.runners.len(), 1, "then it is forgotten");
+}
+
+#[tokio::test]
+async fn managers_that_want_an_ended_task_back_hear_of_its_end() {
+    let (mut bench, task) = (Bench::new(World::default()), plain(1));
+    bench.assign(&[&task]).await;
+    bench.reached(&task, TaskState::Running).await;
+    bench.fake.set(&task, Container::Ended(3));
+    bench.reached(&task, TaskState::Complete).await;
+
+    bench.obey(Extent::Anew, &[], &[]).await;
+    assert_eq!(bench.reporter.status(task.id), None);
+    bench.assign(&[&observed(&task, TaskState::Running)]).await;
+
+    let ended = bench.reached(&task, TaskState::Complete).await;
+    assert_eq!((ended.state, ended.err.as_str()), (TaskState::Failed, "task: non-zero exit (3)"));
+}
