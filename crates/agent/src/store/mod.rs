@@ -9,6 +9,7 @@
 //! error it is gone and every call fails: a worker that cannot write does not act. Secrets in
 //! orders are sealed like everything else, under a key that never leaves the node.
 
+mod mark;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +102,8 @@ pub(crate) struct Kept {
     pub(crate) statuses: BTreeMap<TaskId, TaskStatus>,
     pub(crate) obeyed: Obeyed,
     pub(crate) managers: Vec<String>,
+    /// How often the store was made durable; its own business.
+    syncs: u64,
 }
 
 impl Kept {

@@ -19,6 +19,7 @@ use swarm_crypto::seal::{Kind, Place, Sealer};
 use swarm_proto::{field, v1};
 use swarm_types::{Task, TaskId, TaskStatus, Timestamp};
 
+use super::mark::{Mark, Noted};
 use super::{Change, Kept, Ordered, StoreError};
 use crate::session::Obeyed;
 
@@ -41,6 +42,8 @@ enum Name {
     Status(TaskId),
     Obeyed,
     Managers,
+    /// The number of the last sync.
+    Syncs,
 }
 
 impl Name {
@@ -50,6 +53,7 @@ impl Name {
             Self::Status(task) => (b't', Some(task)),
             Self::Obeyed => (b'e', None),
             Self::Managers => (b'm', None),
+            Self::Syncs => (b'n', None),
         };
         let task = task.map(|task| task.bytes().to_vec()).unwrap_or_default();
         [vec![kind], task].concat()
@@ -63,6 +67,7 @@ impl Name {
             b't' => task().map(Self::Status),
             b'e' if rest.is_empty() => Some(Self::Obeyed),
             b'm' if rest.is_empty() => Some(Self::Managers),
+            b'n' if rest.is_empty() => Some(Self::Syncs),
             _ => None,
         }
     }
@@ -75,6 +80,8 @@ pub(super) struct Table {
     dir: PathBuf,
     sealer: Sealer,
     store: [u8; 16],
+    mark: Mark,
+    syncs: u64,
 }
 
 impl Table {
@@ -85,22 +92,39 @@ impl Table {
         let tree = dir.join("tasks");
         let path = tree.join("db");
         let key_path = dir.join("worker.key");
-        let fresh = !path.exists();
+        let mark_path = dir.join("mark");
+        // A tree that is gone was there once, if there is a mark: what is made now is not it.
+        let fresh = !path.exists() && !mark_path.exists();
         let key =
             if fresh { KeyFile::load_or_create(&key_path)? } else { KeyFile::load(&key_path)? };
         let db = open_tree(&tree).map_err(|error| damaged(dir, error))?;
         let file = File::open(&path).map_err(io("open", &path))?;
         let store = store_id(&db, dir)?;
-        let table = Self { db, file, dir: dir.to_owned(), sealer: key.sealer(), store };
-        if fresh {
+        let mark = Mark::open(&mark_path).map_err(io("open", &mark_path))?;
+        let sealer = key.sealer();
+        let mut table = Self { db, file, dir: dir.to_owned(), sealer, store, mark, syncs: 0 };
+        let kept = table.read()?;
+        table.syncs = kept.syncs;
+        if table.check()? == Noted::Nothing {
             table.settle(&tree)?;
         }
-        let kept = table.read()?;
         Ok((table, kept))
     }
 
+    /// Refuses a tree that lost its end. Before the first mark nothing was acknowledged.
+    fn check(&self) -> Result<Noted, StoreError> {
+        let noted = self.mark.read(&self.sealer, self.store);
+        let why = match noted {
+            Noted::Nothing if self.syncs <= 1 => return Ok(noted),
+            Noted::Sync(last) if self.syncs >= last => return Ok(noted),
+            Noted::Sync(_) => "its last records are missing",
+            Noted::Nothing | Noted::Unreadable => "its mark is missing or of another store",
+        };
+        Err(damaged(&self.dir, why))
+    }
+
     /// Makes the files of a new tree durable with their names.
-    fn settle(&self, tree: &Path) -> Result<(), StoreError> {
+    fn settle(&mut self, tree: &Path) -> Result<(), StoreError> {
         self.sync()?;
         for path in [tree.join("conf").as_path(), tree, self.dir.as_path()] {
             let synced = File::open(path).and_then(|file| file.sync_all());
@@ -135,9 +159,14 @@ impl Table {
     }
 
     /// Makes everything written before durable.
-    pub(super) fn sync(&self) -> Result<(), StoreError> {
+    pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        let (syncs, mut batch) = (self.syncs + 1, Batch::default());
+        self.put(&mut batch, Name::Syncs, &syncs.to_be_bytes())?;
+        self.db.apply_batch(batch).map_err(|error| damaged(&self.dir, error))?;
         self.db.flush().map_err(|error| damaged(&self.dir, error))?;
-        self.file.sync_data().map_err(io("sync", &self.dir))
+        self.file.sync_data().map_err(io("sync", &self.dir))?;
+        self.syncs = syncs;
+        self.mark.write(syncs, &self.sealer, self.store).map_err(io("mark", &self.dir))
     }
 
     fn put(&self, batch: &mut Batch, name: Name, clear: &[u8]) -> Result<(), StoreError> {
@@ -300,6 +329,10 @@ fn decode(name: Name, clear: &[u8], kept: &mut Kept) -> Result<(), String> {
             let index = index.try_into().map_err(|_| "a short number")?;
             let (epoch, index) = (u64::from_be_bytes(*epoch), u64::from_be_bytes(index));
             kept.obeyed = Obeyed { epoch, index };
+        }
+        Name::Syncs => {
+            let syncs = clear.try_into().map_err(|_| "a short number")?;
+            kept.syncs = u64::from_be_bytes(syncs);
         }
         Name::Managers => {
             let text = std::str::from_utf8(clear).map_err(|error| unreadable(&error))?;
