@@ -54,6 +54,15 @@ impl Containerd {
         attached.map(Some).map_err(|error| network("connect", error))
     }
 
+    /// Gives back the task's network, with its ports and address.
+    ///
+    /// Done as soon as nothing of the task runs: the container stays for its history, and the
+    /// task that follows wants the same ports.
+    async fn detach(&self, task: TaskId) -> Result<(), ExecError> {
+        let Some(net) = &self.net else { return Ok(()) };
+        net.detach(task.as_str()).await.map_err(|error| network("disconnect", error))
+    }
+
     fn write_files(
         &self,
         task: &Task,
@@ -70,8 +79,8 @@ impl Containerd {
     }
 }
 
-impl Executor for Containerd {
-    async fn prepare(&self, task: &Task) -> Result<Vec<PortConfig>, ExecError> {
+impl Containerd {
+    async fn make(&self, task: &Task) -> Result<Vec<PortConfig>, ExecError> {
         let mut config = config::container(task, &self.node)?;
         let field = "TaskTemplate";
         let spec = task.spec().container().ok_or(ExecError::Unsupported { field })?;
@@ -84,6 +93,16 @@ impl Executor for Containerd {
         self.runtime.create(&config).await.map_err(|error| read("prepare", error))?;
         Ok(config::bound(task, attached.as_ref()))
     }
+}
+
+impl Executor for Containerd {
+    async fn prepare(&self, task: &Task) -> Result<Vec<PortConfig>, ExecError> {
+        let made = self.make(task).await;
+        if made.as_ref().is_err_and(|error| !error.is_temporary()) {
+            self.detach(task.id).await?;
+        }
+        made
+    }
 
     async fn start(&self, task: &Task) -> Result<Pid, ExecError> {
         match self.runtime.start(task.id.as_str()).await {
@@ -94,7 +113,9 @@ impl Executor for Containerd {
 
     async fn wait(&self, task: &Task) -> Result<Exit, ExecError> {
         let ended = self.runtime.wait(task.id.as_str()).await;
-        ended.map(exit).map_err(|error| read("wait for", error))
+        let ended = ended.map_err(|error| read("wait for", error))?;
+        self.detach(task.id).await?;
+        Ok(exit(ended))
     }
 
     async fn check(&self, task: &Task) -> Result<Option<Check>, ExecError> {
@@ -134,18 +155,17 @@ impl Executor for Containerd {
     }
 
     async fn stop(&self, task: TaskId, grace: Duration) -> Result<Option<Exit>, ExecError> {
-        match self.runtime.stop(task.as_str(), None, grace).await {
-            Err(Error::NotFound { .. }) => Ok(None),
-            ended => ended.map(|ended| ended.map(exit)).map_err(|error| read("stop", error)),
-        }
+        let ended = match self.runtime.stop(task.as_str(), None, grace).await {
+            Err(Error::NotFound { .. }) => None,
+            ended => ended.map_err(|error| read("stop", error))?.map(exit),
+        };
+        self.detach(task).await?;
+        Ok(ended)
     }
 
     async fn remove(&self, task: TaskId) -> Result<(), ExecError> {
         self.runtime.remove(task.as_str()).await.map_err(|error| read("remove", error))?;
-        if let Some(net) = &self.net {
-            let detached = net.detach(task.as_str()).await;
-            detached.map_err(|error| network("disconnect", error))?;
-        }
+        self.detach(task).await?;
         match std::fs::remove_dir_all(self.files.join(task.as_str())) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(local("remove the files of")(error))
