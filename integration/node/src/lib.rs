@@ -8,6 +8,8 @@
 mod netns;
 mod node;
 mod ran;
+mod serve;
+mod stream;
 mod task;
 mod view;
 mod wait;
@@ -15,5 +17,6 @@ mod wait;
 pub use netns::Netns;
 pub use node::Node;
 pub use ran::Ran;
+pub use stream::Stream;
 pub use task::{Process, Row};
 pub use wait::{DEADLINE, until};

@@ -152,11 +152,18 @@ impl Node {
     /// When the program is not there.
     #[track_caller]
     pub fn swarm(&self, arguments: &[&str]) -> Ran {
+        let output =
+            self.command(arguments).output().unwrap_or_else(|why| panic!("run swarm: {why}"));
+        Ran::new(format!("swarm {}", arguments.join(" ")), &output)
+    }
+
+    /// A command against the daemon, not started; it has no input.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).env("SWARM_SOCKET", self.socket()).stdin(Stdio::null());
         command.env("DOCKER_CONFIG", self.dir().join("docker"));
-        let output = command.output().unwrap_or_else(|why| panic!("run swarm: {why}"));
-        Ran::new(format!("swarm {}", arguments.join(" ")), &output)
+        command
     }
 
     /// A daemon's command line with this node's directories; not started.

@@ -96,8 +96,13 @@ impl Node {
         found.unwrap_or_else(|| panic!("no process of {task} among {processes:?}"))
     }
 
+    /// Runs `ctr` on the node's containers.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
     #[track_caller]
-    fn ctr(&self, arguments: &[&str]) -> String {
+    pub fn ctr(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("ctr");
         command.arg("--address").arg(self.dir().join("c/c.sock"));
         command.args(["--namespace", "swarm"]).args(arguments);

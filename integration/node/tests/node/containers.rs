@@ -10,6 +10,7 @@ fn a_container_is_what_the_service_asked_for() {
     let line = [
         "service",
         "create",
+        "-d",
         "--name",
         "web",
         "--network",
@@ -53,7 +54,7 @@ fn a_container_is_what_the_service_asked_for() {
 fn limits_are_those_of_the_cgroup() {
     let node = Node::ready();
     let limits = ["--limit-memory", "64M", "--limit-cpu", "0.5", "--limit-pids", "40"];
-    let line = ["service", "create", "--name", "web", "--network", "host"];
+    let line = ["service", "create", "-d", "--name", "web", "--network", "host"];
     let command = ["busybox:test", "sleep", "100000"];
     let _ = node.swarm(&[&line[..], &limits, &command].concat()).ok();
     let process = node.process(&node.running("web", 1)[0].id);
@@ -72,7 +73,7 @@ fn limits_are_those_of_the_cgroup() {
 #[test]
 fn a_task_shares_the_network_of_its_node() {
     let node = Node::ready();
-    let line = ["service", "create", "--name", "web", "--network", "host"];
+    let line = ["service", "create", "-d", "--name", "web", "--network", "host"];
     let _ = node.swarm(&[&line[..], &["busybox:test", "sleep", "100000"]].concat()).ok();
     let process = node.process(&node.running("web", 1)[0].id);
 
@@ -85,7 +86,7 @@ fn a_task_shares_the_network_of_its_node() {
 #[test]
 fn a_container_that_ignores_its_stop_signal_is_killed() {
     let node = Node::ready();
-    let line = ["service", "create", "--name", "deaf", "--network", "host"];
+    let line = ["service", "create", "-d", "--name", "deaf", "--network", "host"];
     let grace = ["--stop-grace-period", "1s", "--stop-signal", "SIGUSR1"];
     let deaf = ["busybox:test", "sh", "-c", "trap '' USR1 TERM; while :; do sleep 1; done"];
     let _ = node.swarm(&[&line[..], &grace, &deaf].concat()).ok();

@@ -5,7 +5,8 @@ use std::process::Command;
 use node_test::{Node, Row, until};
 
 fn serve(node: &Node, replicas: &str) -> Vec<Row> {
-    let line = ["service", "create", "--name", "web", "--replicas", replicas, "--network", "host"];
+    let line =
+        ["service", "create", "-d", "--name", "web", "--replicas", replicas, "--network", "host"];
     let delay = ["--restart-delay", "0s", "--stop-grace-period", "1s"];
     let _ = node.swarm(&[&line[..], &delay, &["busybox:test", "sleep", "100000"]].concat()).ok();
     node.running("web", replicas.parse().unwrap())

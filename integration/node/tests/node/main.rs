@@ -5,14 +5,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
 mod containers;
 mod crashes;
 mod damage;
 mod images;
+mod leftovers;
+mod options;
+mod output;
 mod refusals;
 mod restarts;
 mod rollback;
 mod scale;
+mod services;
 mod storms;
 mod story;
 mod tasks;

@@ -2,9 +2,10 @@
 
 use node_test::{Node, Ran, until};
 use swarm_client::{Client, ClientError};
-use swarm_types::spec::container::{ContainerSpec, HealthConfig};
-use swarm_types::spec::service::{ServiceMode, ServiceSpec};
+use swarm_types::spec::container::{ContainerSpec, Isolation};
+use swarm_types::spec::service::{EndpointMode, ServiceMode, ServiceSpec};
 use swarm_types::spec::task::{NetworkAttachmentConfig, TaskRuntime, TaskSpec};
+use testbed::{Front, Registry};
 
 /// Exit code of a command line that makes no sense, as Docker has it.
 const USAGE: Option<i32> = Some(1);
@@ -63,8 +64,8 @@ fn services_are_refused_by_what_is_wrong_with_them() {
     refused(&twice, &["name conflicts with an existing object", "already exists"]);
     let nowhere = create(&["--name", "db", "--network", "backend", "busybox:test"]);
     refused(&nowhere, &["--network backend", "not supported yet"]);
-    let unconnected = create(&["--name", "db", "busybox:test"]);
-    refused(&unconnected, &["not supported yet: TaskTemplate.Networks", "--network host"]);
+    let meshed = create(&["--name", "db", "--publish", "80", "busybox:test"]);
+    refused(&meshed, &["not supported yet: EndpointSpec.Ports.PublishMode", "mode=host"]);
     let misnamed = create(&["--name", "a b", "--network", "host", "busybox:test"]);
     refused(&misnamed, &["name"]);
     let odd = create(&["--name", "db", "--network", "host", "Busy Box"]);
@@ -108,15 +109,19 @@ fn a_command_line_that_makes_no_sense_shows_the_usage() {
 #[test]
 fn a_task_without_its_image_says_so() {
     let node = Node::founded();
+    let dir = node.dir().join("registry");
+    std::fs::create_dir(&dir).unwrap();
+    let registry = node.netns().run(|| Registry::start(&dir, &Front::default()));
+    let image = format!("{}/nowhere:1", registry.host());
     let line = ["service", "create", "--detach", "--name", "web", "--network", "host"];
-    let _ = node.swarm(&[&line[..], &["--restart-condition", "none", "nowhere:1"]].concat()).ok();
+    let _ = node.swarm(&[&line[..], &["--restart-condition", "none", &image]].concat()).ok();
 
     let rows = node.history_when("the task is rejected", "web", |rows| {
         rows.first().is_some_and(|row| row.current == "Rejected")
     });
 
     let error = &rows[0].error;
-    assert!(error.contains("nowhere:1") && error.contains("image"), "{error}");
+    assert!(error.contains(&image) && error.contains("no such image"), "{error}");
     let table = until("the table shows the error", || {
         let ran = node.swarm(&["service", "ps", "web"]);
         if ran.ok().contains("Rejected") { Ok(ran) } else { Err(ran.to_string()) }
@@ -157,21 +162,18 @@ fn what_is_not_served_yet_is_refused_by_name() {
         }
     };
 
-    let global = create(|spec| spec.mode = ServiceMode::Global);
-    let read_only = create(|spec| container(spec).read_only = true);
-    let checked = create(|spec| container(spec).healthcheck = Some(HealthConfig::default()));
-    let placed = create(|spec| spec.task.placement.constraints = vec!["node.role==worker".into()]);
+    let job = create(|spec| spec.mode = ServiceMode::GlobalJob);
+    let named = create(|spec| spec.endpoint.mode = EndpointMode::DnsRr);
+    let aliased = create(|spec| spec.task.networks[0].aliases = vec!["db".into()]);
+    let isolated = create(|spec| container(spec).isolation = Isolation::Process);
 
-    assert!(global.starts_with("not supported yet: Mode.Global"), "{global}");
+    assert!(job.starts_with("not supported yet: Mode.GlobalJob"), "{job}");
+    assert!(named.contains("not supported yet: EndpointSpec.Mode"), "{named}");
+    assert!(aliased.contains("not supported yet: TaskTemplate.Networks.Aliases"), "{aliased}");
     assert!(
-        read_only.contains("not supported yet: TaskTemplate.ContainerSpec.ReadOnly"),
-        "{read_only}"
+        isolated.contains("not supported yet: TaskTemplate.ContainerSpec.Isolation"),
+        "{isolated}"
     );
-    assert!(
-        checked.contains("not supported yet: TaskTemplate.ContainerSpec.Healthcheck"),
-        "{checked}"
-    );
-    assert!(placed.contains("not supported yet: TaskTemplate.Placement.Constraints"), "{placed}");
     assert!(node.swarm(&["service", "ls", "-q"]).ok().is_empty());
 }
 

@@ -10,8 +10,9 @@ fn create(node: &Node, flags: &[&str], script: &str) {
 
 /// Another service runs: whatever the manager had to decide before that is decided.
 fn then_serve_another(node: &Node) {
-    let line = ["service", "create", "--name", "next", "--network", "host"];
+    let line = ["service", "create", "-d", "--name", "next", "--network", "host"];
     let _ = node.swarm(&[&line[..], &["busybox:test", "sleep", "100000"]].concat()).ok();
+    let _ = node.running("next", 1);
 }
 
 fn ids(rows: &[Row]) -> Vec<&str> {

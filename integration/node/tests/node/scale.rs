@@ -5,7 +5,7 @@ use node_test::{Node, until};
 #[test]
 fn scaling_down_removes_the_highest_slots_and_scaling_up_fills_them() {
     let node = Node::ready();
-    let line = ["service", "create", "--name", "web", "--replicas", "5", "--network", "host"];
+    let line = ["service", "create", "-d", "--name", "web", "--replicas", "5", "--network", "host"];
     let _ = node.swarm(&[&line[..], &["busybox:test", "sleep", "100000"]].concat()).ok();
     let before = node.running("web", 5);
 
