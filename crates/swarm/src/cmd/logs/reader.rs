@@ -51,11 +51,13 @@ impl Reader {
     pub(super) fn read(&mut self, tasks: &[Task]) {
         let placed = tasks.iter().filter(|task| task.node.is_some()).map(|task| task.id);
         let tasks: Vec<TaskId> = placed.filter(|id| self.known.insert(*id)).collect();
+        // Tasks that start later are new as a whole.
+        let tail = self.query.tail.take();
         if tasks.is_empty() {
             return;
         }
         let (client, sender) = (self.client.clone(), self.sender.clone());
-        let query = LogQuery { tasks, ..self.query.clone() };
+        let query = LogQuery { tasks, tail, ..self.query.clone() };
         self.streams.spawn(async move {
             if let Err(error) = pump(&client, &query, &sender).await {
                 // Nobody listens once the reader is gone.
