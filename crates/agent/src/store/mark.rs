@@ -13,7 +13,9 @@ use swarm_crypto::seal::{Kind, Place, Sealer};
 
 /// Bytes of a slot: what a drive writes whole.
 const SLOT: usize = 512;
-const SLOTS: u64 = 2;
+const SLOTS: u32 = 2;
+/// Bytes of the file.
+const SIZE: usize = 2 * SLOT;
 
 /// What the file says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +38,7 @@ impl Mark {
         let file =
             options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         if file.metadata()?.len() == 0 {
-            file.write_all_at(&[0; SLOT * SLOTS as usize], 0)?;
+            file.write_all_at(&[0; SIZE], 0)?;
             file.sync_all()?;
         }
         Ok(Self(file))
@@ -53,13 +55,13 @@ impl Mark {
     }
 
     fn is_blank(&self) -> bool {
-        let mut bytes = [1; SLOT * SLOTS as usize];
+        let mut bytes = [1; SIZE];
         self.0.read_exact_at(&mut bytes, 0).is_ok() && bytes.iter().all(|byte| *byte == 0)
     }
 
-    fn read_slot(&self, slot: u64, sealer: &Sealer, store: [u8; 16]) -> Option<u64> {
+    fn read_slot(&self, slot: u32, sealer: &Sealer, store: [u8; 16]) -> Option<u64> {
         let mut bytes = [0; SLOT];
-        self.0.read_exact_at(&mut bytes, slot * SLOT as u64).ok()?;
+        self.0.read_exact_at(&mut bytes, offset(slot)).ok()?;
         let (length, rest) = bytes.split_first_chunk()?;
         let sealed = rest.get(..u16::from_be_bytes(*length).into())?;
         let clear = sealer.open(&place(slot, store), sealed).ok()?;
@@ -68,17 +70,20 @@ impl Mark {
 
     /// Notes a sync, durably.
     pub(super) fn write(&self, sync: u64, sealer: &Sealer, store: [u8; 16]) -> io::Result<()> {
-        let slot = sync % SLOTS;
+        let slot = u32::from(sync % 2 == 1);
         let sealed = sealer.seal(&place(slot, store), &sync.to_be_bytes());
         let length = u16::try_from(sealed.len()).unwrap_or_default();
         let bytes = [&length.to_be_bytes()[..], &sealed].concat();
-        self.0.write_all_at(&bytes, slot * SLOT as u64)?;
+        self.0.write_all_at(&bytes, offset(slot))?;
         self.0.sync_data()
     }
 }
 
 /// No record of the tree has an index.
-const fn place(slot: u64, store: [u8; 16]) -> Place {
-    let chunk = slot as u32;
-    Place { store, kind: Kind::Worker, index: u64::MAX, term: 0, chunk, chunks: SLOTS as u32 }
+const fn place(slot: u32, store: [u8; 16]) -> Place {
+    Place { store, kind: Kind::Worker, index: u64::MAX, term: 0, chunk: slot, chunks: SLOTS }
+}
+
+const fn offset(slot: u32) -> u64 {
+    slot as u64 * SLOT as u64
 }
