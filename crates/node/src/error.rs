@@ -80,6 +80,14 @@ pub enum NodeError {
         /// What happened.
         why: String,
     },
+    /// What is in containerd could not be removed.
+    #[error("remove what is in containerd's namespace {namespace}; purge again")]
+    Purge {
+        /// The namespace.
+        namespace: String,
+        /// Why not.
+        source: swarm_runtime::Error,
+    },
     /// A part of the manager failed; the log says which.
     #[error("a part of the manager failed, the log says which; start the daemon again")]
     Manager,

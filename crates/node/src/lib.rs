@@ -6,6 +6,7 @@
 //! the while. Containers are not the node's to stop: they outlive it.
 
 mod advertise;
+mod check;
 mod error;
 mod found;
 mod images;
@@ -13,23 +14,39 @@ mod local;
 mod member;
 mod membership;
 mod only;
+mod purge;
 mod socket;
 mod tasks;
 mod volumes;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipnetwork::Ipv4Network;
 use swarm_runtime::Runtime;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use check::{Finding, check};
 pub use error::NodeError;
 use member::Member;
 use membership::Membership;
 use only::OnlyOne;
+pub use purge::purge;
+
+const SPOOL: &str = "spool";
+const LOGS: &str = "logs";
+const VOLUMES: &str = "volumes";
+/// What the state directory holds, whether the node is part of a cluster or not.
+const STATE: [&str; 3] = [SPOOL, LOGS, VOLUMES];
+/// Subnet of the gateway bridge, unless a route of the host is in the way.
+const GATEWAY_SUBNET: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::new(172, 29, 0, 0), 16)
+{
+    Some(subnet) => subnet,
+    None => unreachable!(),
+};
 
 /// What a node runs with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +63,9 @@ pub struct Options {
     pub listen_addr: SocketAddr,
     /// Parent of the containers' cgroups.
     pub cgroup_parent: String,
+    /// Subnet wished for the bridge that tasks reach the world through. The first start picks it,
+    /// or another when a route of the host is in the way; it is kept from then on.
+    pub gateway_subnet: Ipv4Network,
 }
 
 impl Default for Options {
@@ -57,8 +77,30 @@ impl Default for Options {
             containerd_namespace: "swarm".into(),
             listen_addr: SocketAddr::from(([0, 0, 0, 0], 2377)),
             cgroup_parent: "/swarm".into(),
+            gateway_subnet: GATEWAY_SUBNET,
         }
     }
+}
+
+/// Reaches containerd.
+async fn connect(options: &Options) -> Result<Runtime, NodeError> {
+    let spool_dir = options.state_dir.join(SPOOL);
+    std::fs::create_dir_all(&spool_dir).map_err(NodeError::io("make", &spool_dir))?;
+    let options = swarm_runtime::Options {
+        socket: options.containerd.clone(),
+        namespace: options.containerd_namespace.clone(),
+        cgroup_parent: options.cgroup_parent.clone(),
+        spool_dir,
+        log_dir: options.state_dir.join(LOGS),
+        volume_dir: options.state_dir.join(VOLUMES),
+        log_writer: std::env::current_exe()
+            .map_err(NodeError::io("find", Path::new("/proc/self/exe")))?,
+        exec_dir: options.run_dir.join("exec"),
+        ..swarm_runtime::Options::default()
+    };
+    let socket = options.socket.clone();
+    let connected = Runtime::connect(options).await;
+    connected.map_err(|source| NodeError::Containerd { socket, source })
 }
 
 /// Nanoseconds since the epoch.
@@ -100,23 +142,7 @@ impl Node {
     pub async fn start(options: Options) -> Result<Self, NodeError> {
         let only = OnlyOne::claim()?;
         let membership = Membership::load(&options.state_dir)?;
-        let spool_dir = options.state_dir.join("spool");
-        std::fs::create_dir_all(&spool_dir).map_err(NodeError::io("make", &spool_dir))?;
-        let runtime = Runtime::connect(swarm_runtime::Options {
-            socket: options.containerd.clone(),
-            namespace: options.containerd_namespace.clone(),
-            cgroup_parent: options.cgroup_parent.clone(),
-            spool_dir,
-            log_dir: options.state_dir.join("logs"),
-            volume_dir: options.state_dir.join("volumes"),
-            log_writer: std::env::current_exe()
-                .map_err(NodeError::io("find", Path::new("/proc/self/exe")))?,
-            exec_dir: options.run_dir.join("exec"),
-            ..swarm_runtime::Options::default()
-        })
-        .await
-        .map_err(|source| NodeError::Containerd { socket: options.containerd.clone(), source })?;
-
+        let runtime = connect(&options).await?;
         let inner = Arc::new(Inner {
             options,
             runtime,

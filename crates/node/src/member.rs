@@ -1,12 +1,11 @@
 //! What a node runs while it is part of a cluster.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnetwork::Ipv4Network;
 use swarm_agent::{Agent, AgentState};
 use swarm_crypto::KeyFile;
 use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
@@ -23,21 +22,18 @@ use tokio::time::timeout;
 
 use crate::found::{Founding, found};
 use crate::membership::Membership;
-use crate::{Inner, NodeError, advertise};
+use crate::{Inner, NodeError, Options, advertise};
 
 /// How long a founded node may take until its own cluster hears it.
 const READY_DEADLINE: Duration = Duration::from_secs(20);
 const RAFT_DIR: &str = "raft";
 /// Bridge that tasks reach the world through.
 const BRIDGE: &str = "swarm0";
-/// Subnet of that bridge, unless a route of the host is in the way.
-const SUBNET: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::new(172, 29, 0, 0), 16) {
-    Some(subnet) => subnet,
-    None => unreachable!(),
-};
 const WORKER_DIR: &str = "worker";
 const KEY_FILE: &str = "raft.key";
 const CERTIFICATES: &str = "certificates";
+/// What a member keeps in the state directory; `net` is the networks' own.
+pub(crate) const STATE: [&str; 4] = [RAFT_DIR, WORKER_DIR, CERTIFICATES, "net"];
 
 /// What a node runs while it is part of a cluster.
 #[derive(Debug)]
@@ -230,12 +226,7 @@ impl Inner {
         })
         .map_err(NodeError::io("serve", Path::new("the managers' port")))?;
         self.control.open(manager.local_control());
-        let net = Net::open(swarm_net::Options {
-            run_dir: self.options.run_dir.clone(),
-            state_dir: self.options.state_dir.clone(),
-            bridge: BRIDGE.to_owned(),
-            subnet: SUBNET,
-        });
+        let net = Net::open(net_options(&self.options));
         let agent = Agent::start(
             swarm_agent::Options {
                 runtime: self.runtime.clone(),
@@ -278,6 +269,16 @@ impl Inner {
             let failure = reason.map_or(NodeError::Manager, NodeError::Stopped);
             inner.failure.send_replace(Some(Arc::new(failure)));
         });
+    }
+}
+
+/// The networks of a node with these options.
+pub(crate) fn net_options(options: &Options) -> swarm_net::Options {
+    swarm_net::Options {
+        run_dir: options.run_dir.clone(),
+        state_dir: options.state_dir.clone(),
+        bridge: BRIDGE.to_owned(),
+        subnet: options.gateway_subnet,
     }
 }
 

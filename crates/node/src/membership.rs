@@ -19,6 +19,10 @@ const FORMAT: u32 = 1;
 const FILE: &str = "node.toml";
 /// The file while the node is on its way into the cluster.
 const ANNOUNCED: &str = "founding.toml";
+/// A file that is being written.
+const FRESH: &str = "node.toml.new";
+/// All that is ever there.
+pub(crate) const FILES: [&str; 3] = [FILE, ANNOUNCED, FRESH];
 
 /// Which cluster the node is part of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,7 +57,7 @@ impl Membership {
     /// Says that the node is about to become part of the cluster. Durable when it returns: from
     /// here to [`Self::confirm`] nothing is promised to anybody.
     pub(crate) fn announce(&self, dir: &Path) -> Result<(), NodeError> {
-        let (file, fresh) = (dir.join(ANNOUNCED), dir.join("node.toml.new"));
+        let (file, fresh) = (dir.join(ANNOUNCED), dir.join(FRESH));
         let stored = Stored {
             format: FORMAT,
             node: self.node.to_string(),

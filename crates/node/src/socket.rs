@@ -32,7 +32,7 @@ use crate::tasks::Tasks;
 use crate::volumes::Volumes;
 use crate::{Inner, NodeError, Options};
 
-const SOCKET: &str = "swarm.sock";
+pub(crate) const SOCKET: &str = "swarm.sock";
 const GROUP: &str = "swarm";
 /// Owner and group may connect.
 const MODE: u32 = 0o660;
@@ -71,7 +71,7 @@ pub(crate) fn remove(options: &Options) {
     let _ = fs::remove_file(path(options));
 }
 
-fn path(options: &Options) -> PathBuf {
+pub(crate) fn path(options: &Options) -> PathBuf {
     options.run_dir.join(SOCKET)
 }
 

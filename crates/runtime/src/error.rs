@@ -147,7 +147,7 @@ impl Error {
         move |source| Self::Io { doing, source }
     }
 
-    fn is(&self, code: tonic::Code) -> bool {
+    pub(crate) fn is(&self, code: tonic::Code) -> bool {
         matches!(self, Self::Containerd { status, .. } if status.code() == code)
     }
 }

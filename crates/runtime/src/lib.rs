@@ -15,6 +15,7 @@
 //! - `exec`: commands run beside a container's process.
 //! - `volumes`: directories that outlive containers.
 //! - `stats`: what the kernel counts of a container.
+//! - `purge`: taking all of it away.
 
 mod archive;
 mod container;
@@ -26,6 +27,7 @@ mod lease;
 mod logs;
 mod mountinfo;
 mod options;
+mod purge;
 mod reference;
 mod registry;
 mod rpc;
@@ -46,6 +48,7 @@ pub use exec::{
 pub use image::{Healthcheck, Image, ImageConfig, Phase, Progress, Removed};
 pub use logs::{Follow, LogLine, LogQuery, LogReader, LogStream, Streams, write_logs};
 pub use options::{Options, Runtime};
+pub use purge::{Purged, containerd_version};
 pub use reference::full_name;
 pub use registry::{Auth, RegistryError};
 pub use signal::{Signal, UnknownSignal};

@@ -48,7 +48,7 @@ impl Runtime {
     }
 
     /// Drops it while no container is being made, so that none loses its image half-way.
-    async fn drop_name(&self, name: &str) -> Result<(), Error> {
+    pub(crate) async fn drop_name(&self, name: &str) -> Result<(), Error> {
         let _alone = self.images.records.write().await;
         let made = self.container_records().await?;
         if let Some(user) = made.iter().find(|container| container.image == name) {

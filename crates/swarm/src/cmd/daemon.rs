@@ -3,23 +3,28 @@
 //! Runs this machine's node until SIGTERM or SIGINT. A shell around `swarm-node`: it reads the
 //! settings (flags, then the file, then defaults), sets up logging, and waits for a signal.
 
+mod host;
 mod metrics;
 mod notify;
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
+use ipnetwork::Ipv4Network;
 use serde::Deserialize;
 use swarm_node::{Node, Options};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::options::Global;
+use crate::output::Printer;
 
 const CONFIG: &str = "/etc/swarm/daemon.toml";
+/// Lengths of a gateway subnet: room for some tasks, and not half of the world.
+const SUBNET_BITS: std::ops::RangeInclusive<u8> = 8..=28;
 
 /// What the help ends with.
 const AFTER_HELP: &str = "SWARM_LOG chooses what is logged: error, warn, info (the default), \
@@ -31,6 +36,12 @@ pub(crate) struct Daemon {
     /// File of settings; its keys are these flags in `snake_case` [default: /etc/swarm/daemon.toml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Say what this host lacks, and the fix, and exit: with 1 when something needed is missing
+    #[arg(long, conflicts_with = "purge")]
+    check: bool,
+    /// Remove everything a daemon with these settings made on this host, and exit
+    #[arg(long)]
+    purge: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -57,12 +68,23 @@ struct Settings {
     /// Parent of the containers' cgroups [default: /swarm]
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
+    /// Subnet of the bridge that tasks reach the world through; kept once picked
+    /// [default: 172.29.0.0/16, or the next clear of routes]
+    #[arg(long, value_name = "IP/BITS")]
+    gateway_subnet: Option<Ipv4Network>,
     /// Address that `/metrics` is served on, in Prometheus' form; none when left out
     #[arg(long, value_name = "IP:PORT")]
     metrics_addr: Option<SocketAddr>,
     /// Shape of the log
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+    // Known names that nothing serves yet.
+    #[arg(long, hide = true)]
+    data_path_addr: Option<IpAddr>,
+    #[arg(long, hide = true)]
+    data_path_port: Option<u16>,
+    #[arg(long, hide = true)]
+    docker_socket: Option<String>,
 }
 
 /// Shape of the log.
@@ -75,16 +97,23 @@ enum LogFormat {
     Json,
 }
 
-pub(crate) async fn run(args: Daemon, global: &Global) -> anyhow::Result<()> {
+pub(crate) async fn run(args: Daemon, global: &Global, out: &mut Printer) -> anyhow::Result<()> {
     anyhow::ensure!(
         !global.quiet && global.format.is_none(),
         "the daemon prints no results: --quiet and --format are for the other commands; \
          --log-format shapes its log"
     );
     let settings = args.settings.or(read(args.config.as_deref())?);
+    settings.served()?;
+    if args.check {
+        return host::check(&settings.into_options(), out).await;
+    }
     start_logging(settings.log_format.unwrap_or(LogFormat::Text));
     let metrics_addr = settings.metrics_addr;
     let options = settings.into_options();
+    if args.purge {
+        return host::purge(&options, out).await;
+    }
     let socket = options.run_dir.join("swarm.sock");
     if let Some(asked) = global.socket.as_ref().filter(|asked| **asked != socket) {
         anyhow::bail!(
@@ -96,10 +125,16 @@ pub(crate) async fn run(args: Daemon, global: &Global) -> anyhow::Result<()> {
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut signalled = async || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hangup.recv() => tracing::warn!(
+                    "SIGHUP: no setting is read again while the daemon runs; start it again"
+                ),
+            }
         }
     };
     let node = tokio::select! {
@@ -150,9 +185,36 @@ impl Settings {
             containerd_namespace: self.containerd_namespace.or(other.containerd_namespace),
             listen_addr: self.listen_addr.or(other.listen_addr),
             cgroup_parent: self.cgroup_parent.or(other.cgroup_parent),
+            gateway_subnet: self.gateway_subnet.or(other.gateway_subnet),
             metrics_addr: self.metrics_addr.or(other.metrics_addr),
             log_format: self.log_format.or(other.log_format),
+            data_path_addr: self.data_path_addr.or(other.data_path_addr),
+            data_path_port: self.data_path_port.or(other.data_path_port),
+            docker_socket: self.docker_socket.or(other.docker_socket),
         }
+    }
+
+    /// Refuses, by its name, what is no use yet or no use at all.
+    fn served(&self) -> anyhow::Result<()> {
+        let not_yet = [
+            ("data-path-addr", self.data_path_addr.is_some()),
+            ("data-path-port", self.data_path_port.is_some()),
+            ("docker-socket", self.docker_socket.as_ref().is_some_and(|it| it != "none")),
+        ];
+        if let Some((name, _)) = not_yet.iter().find(|(_, given)| *given) {
+            let key = name.replace('-', "_");
+            anyhow::bail!("not supported yet: --{name} ({key} in the file of settings)");
+        }
+        if let Some(subnet) = self.gateway_subnet {
+            anyhow::ensure!(
+                subnet.ip() == subnet.network() && SUBNET_BITS.contains(&subnet.prefix()),
+                "--gateway-subnet {subnet}: give a network's own address with {} to {} bits, as in \
+                 172.29.0.0/16",
+                SUBNET_BITS.start(),
+                SUBNET_BITS.end()
+            );
+        }
+        Ok(())
     }
 
     fn into_options(self) -> Options {
@@ -164,6 +226,7 @@ impl Settings {
             containerd_namespace: self.containerd_namespace.unwrap_or(default.containerd_namespace),
             listen_addr: self.listen_addr.unwrap_or(default.listen_addr),
             cgroup_parent: self.cgroup_parent.unwrap_or(default.cgroup_parent),
+            gateway_subnet: self.gateway_subnet.unwrap_or(default.gateway_subnet),
         }
     }
 }
@@ -194,6 +257,25 @@ mod tests {
 
         assert_eq!(options.state_dir, Path::new("/b"));
         assert_eq!(options.listen_addr.port(), 1);
+    }
+
+    #[test]
+    fn what_is_not_served_yet_is_refused_by_name() {
+        let served = |text: &str| toml::from_str::<Settings>(text).unwrap().served();
+        for (key, value) in [
+            ("data_path_addr", "\"10.0.0.1\""),
+            ("data_path_port", "4789"),
+            ("docker_socket", "\"/run/swarm/docker.sock\""),
+        ] {
+            let refusal = served(&format!("{key} = {value}")).unwrap_err().to_string();
+            assert!(refusal.contains("not supported yet") && refusal.contains(key), "{refusal}");
+        }
+        served("docker_socket = \"none\"").unwrap();
+        served("gateway_subnet = \"10.9.0.0/20\"").unwrap();
+        for bad in ["10.9.0.1/20", "10.0.0.0/7", "10.9.0.0/30"] {
+            let refusal = served(&format!("gateway_subnet = \"{bad}\"")).unwrap_err().to_string();
+            assert!(refusal.contains("--gateway-subnet"), "{refusal}");
+        }
     }
 
     #[test]

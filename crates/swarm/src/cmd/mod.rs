@@ -61,7 +61,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
     let client = || Client::unix(&cli.global.socket());
     match cli.command {
-        Command::Daemon(command) => daemon::run(command, &cli.global).await,
+        Command::Daemon(command) => daemon::run(command, &cli.global, out).await,
         Command::Completion(command) => completion::run(&command, out),
         Command::Init(command) => init::run(command, &client(), out).await,
         Command::Info(command) => info::run(command, &client(), out).await,

@@ -9,6 +9,7 @@ mod apps;
 mod containers;
 mod crashes;
 mod damage;
+mod host;
 mod images;
 mod leftovers;
 mod options;
