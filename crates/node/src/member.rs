@@ -99,8 +99,14 @@ impl Inner {
         if self.stopping.is_cancelled() {
             return Err(NodeError::Stopping);
         }
-        // Opened first: a port that is taken is the likeliest failure, and leaves nothing behind.
+        // An earlier founding came that far, and its parts did not start.
+        if let Some(membership) = Membership::load(&self.options.state_dir)? {
+            *member = Some(self.resumed(membership).await?);
+            return Ok(membership);
+        }
+        // Opened first: what is likeliest to fail must leave no cluster behind.
         let listener = self.listen().await?;
+        let net = self.net().await?;
         let listened = listener.local_addr().map_err(self.not_listening())?;
         let advertise = advertise::choose(advertise, listened, &advertise::interfaces())?;
         let founding = found(advertise, availability, &mut IdSource::system(), Timestamp::now())?;
@@ -114,7 +120,7 @@ impl Inner {
             return Err(error);
         }
         let started =
-            self.start(membership, raft, credentials, founding.root_pem, listener).await?;
+            self.start(membership, raft, net, credentials, founding.root_pem, listener).await?;
         let started = member.insert(started);
         tokio::select! {
             ready = started.ready() => ready?,
@@ -137,6 +143,12 @@ impl Inner {
 
     /// Starts what the node was part of before it was stopped.
     pub(crate) async fn resume(self: &Arc<Self>, membership: Membership) -> Result<(), NodeError> {
+        let started = self.resumed(membership).await?;
+        *self.member.lock().await = Some(started);
+        Ok(())
+    }
+
+    async fn resumed(self: &Arc<Self>, membership: Membership) -> Result<Member, NodeError> {
         let listener = self.listen().await?;
         let files = CertificateFiles::open(&self.options.state_dir.join(CERTIFICATES));
         let files = files.map_err(NodeError::certificates)?;
@@ -153,10 +165,13 @@ impl Inner {
         let credentials = self.credentials(&certificate, &root)?;
 
         let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
+        let net = self.net().await?;
         let raft = Raft::open(self.raft_options(&membership), key.sealer()).await?;
-        let started = self.start(membership, raft, credentials, root, listener).await?;
-        *self.member.lock().await = Some(started);
-        Ok(())
+        self.start(membership, raft, net, credentials, root, listener).await
+    }
+
+    async fn net(&self) -> Result<Net, NodeError> {
+        Ok(Net::open(net_options(&self.options)).await?)
     }
 
     async fn listen(&self) -> Result<TcpListener, NodeError> {
@@ -210,10 +225,12 @@ impl Inner {
         swarm_raft::Options::new(dir, membership.node, membership.advertise.to_string())
     }
 
+    /// Starts manager and agent, or leaves neither of them, and no store, running.
     async fn start(
         self: &Arc<Self>,
         membership: Membership,
         raft: Raft,
+        net: Net,
         credentials: Credentials,
         root_pem: String,
         listener: TcpListener,
@@ -223,26 +240,40 @@ impl Inner {
             raft: raft.clone(),
             credentials: credentials.clone(),
             listener,
-        })
-        .map_err(NodeError::io("serve", Path::new("the managers' port")))?;
-        self.control.open(manager.local_control());
-        let net = Net::open(net_options(&self.options));
-        let agent = Agent::start(
-            swarm_agent::Options {
-                runtime: self.runtime.clone(),
-                net: Some(net.await?),
-                state_dir: self.options.state_dir.join(WORKER_DIR),
-                run_dir: self.options.run_dir.clone(),
-                engine_version: env!("CARGO_PKG_VERSION").to_owned(),
-                hostname: String::new(),
-                tls: TlsInfo { trust_root: root_pem, ..TlsInfo::default() },
-            },
-            vec![reachable(manager.address()).to_string()],
-            credentials,
-        )
-        .await?;
-        self.watch(raft.clone(), manager.failed(), agent.state());
-        Ok(Member { membership, raft, manager, agent })
+        });
+        let manager = match manager {
+            Ok(manager) => manager,
+            Err(error) => {
+                raft.shutdown().await;
+                return Err(NodeError::io("serve", Path::new("the managers' port"))(error));
+            }
+        };
+        let managers = vec![reachable(manager.address()).to_string()];
+        match Agent::start(self.agent_options(net, root_pem), managers, credentials).await {
+            Ok(agent) => {
+                self.control.open(manager.local_control());
+                self.watch(raft.clone(), manager.failed(), agent.state());
+                Ok(Member { membership, raft, manager, agent })
+            }
+            Err(error) => {
+                // They hold the port and the files that the next try needs.
+                manager.stop().await;
+                raft.shutdown().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn agent_options(&self, net: Net, root_pem: String) -> swarm_agent::Options {
+        swarm_agent::Options {
+            runtime: self.runtime.clone(),
+            net: Some(net),
+            state_dir: self.options.state_dir.join(WORKER_DIR),
+            run_dir: self.options.run_dir.clone(),
+            engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+            hostname: String::new(),
+            tls: TlsInfo { trust_root: root_pem, ..TlsInfo::default() },
+        }
     }
 
     /// Fails the node when its store, its manager or its agent stops: half a node must not go on.

@@ -1,6 +1,7 @@
-//! The daemon and its host: what it lacks, and what is left of it.
+//! The daemon and its host: what it lacks, what is left of it, and starts that fail half-way.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 use node_test::{Node, Process, Ran};
@@ -89,6 +90,50 @@ fn in_netns(node: &Node, program: &str, arguments: &[&str]) -> String {
     let output = node.netns().run(|| Command::new(program).args(arguments).output()).unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// What stands where a directory should be: a start fails there and nowhere else.
+#[test]
+fn a_founding_that_fails_half_way_holds_nothing_and_is_carried_on() {
+    for (what, founded) in [("net", false), ("worker", true)] {
+        let node = Node::start();
+        let place = node.dir().join("state").join(what);
+        fs::write(&place, "in the way").unwrap();
+
+        let refused = node.swarm(&["init"]);
+        let again = node.swarm(&["init"]);
+
+        assert!(refused.refusal().contains(what), "{refused}");
+        assert_eq!(again.refusal(), refused.refusal());
+        assert_eq!(node.dir().join("state/node.toml").exists(), founded, "{what}");
+        assert!(node.swarm(&["info"]).ok().contains("Swarm: inactive"));
+        let port = node.netns().run(|| TcpListener::bind("127.0.0.1:2377").map(drop));
+        assert!(port.is_ok(), "{port:?}");
+        assert!(!node.log().contains("ERROR"), "{}", node.log());
+
+        fs::remove_file(&place).unwrap();
+        let _ = node.swarm(&["init"]).ok();
+        assert_eq!(node.swarm(&["node", "ls"]).rows().len(), 1);
+    }
+}
+
+#[test]
+fn a_start_that_fails_half_way_says_why_and_nothing_else() {
+    let node = Node::founded();
+    assert!(node.stop_daemon().success());
+    let place = node.dir().join("state/worker");
+    let kept = node.dir().join("kept");
+    fs::rename(&place, &kept).unwrap();
+    fs::write(&place, "in the way").unwrap();
+    let before = node.log().len();
+
+    let refused = node.try_start_daemon().unwrap_err();
+
+    assert!(refused.refusal().contains("worker"), "{refused}");
+    assert!(!node.log()[before..].contains("ERROR"), "{}", node.log());
+    fs::remove_file(&place).unwrap();
+    fs::rename(&kept, &place).unwrap();
+    node.start_daemon();
 }
 
 #[test]
