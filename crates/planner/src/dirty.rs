@@ -13,6 +13,7 @@ use swarm_types::{
 };
 
 use crate::draft::task_of;
+use crate::orchestrate::Fill;
 use crate::schedule::{Books, Failures, Ledger};
 
 /// Part of the cluster to plan.
@@ -38,6 +39,10 @@ pub struct Dirty {
     tasks: BTreeSet<TaskId>,
     // Places of global services.
     places: BTreeSet<(ServiceId, NodeId)>,
+    // Services that get their first tasks by several plans; none that is marked otherwise.
+    fills: BTreeMap<ServiceId, Fill>,
+    // Removed services that may have tasks still; those are planned one by one.
+    gone: BTreeSet<ServiceId>,
     // Every global service, once it had to be known; kept up from the events.
     globals: Option<BTreeSet<ServiceId>>,
     // Some node may have room now, so every waiting task is tried again.
@@ -52,12 +57,15 @@ pub struct Dirty {
 pub(crate) struct Work {
     /// Services to plan.
     pub(crate) services: BTreeSet<ServiceId>,
-    /// Tasks to look at that have no service; a rest may name others, which stand for theirs.
+    /// Tasks to look at whose service is gone, or that never had one; a rest may name others,
+    /// which stand for theirs.
     pub(crate) loose: BTreeSet<TaskId>,
     /// Nodes whose room may have shrunk.
     pub(crate) nodes: BTreeSet<NodeId>,
     /// Places of global services to plan; none of a service in `services`.
     pub(crate) places: BTreeSet<(ServiceId, NodeId)>,
+    /// Services to go on filling.
+    pub(crate) fills: BTreeMap<ServiceId, Fill>,
     /// Try every waiting task, not only those of the services.
     pub(crate) room: bool,
 }
@@ -89,6 +97,10 @@ impl Dirty {
         for event in &batch.events {
             self.follow_globals(event);
             match event {
+                Event::Removed(Object::Service(service)) => {
+                    self.gone.insert(service.id);
+                    self.services.insert(service.id);
+                }
                 Event::Created(object) | Event::Removed(object) => self.appeared(object),
                 Event::Updated { old: Object::Task(old), new: Object::Task(new) } => {
                     self.task_changed(old, new);
@@ -146,6 +158,7 @@ impl Dirty {
             || !self.nodes.is_empty()
             || !self.tasks.is_empty()
             || !self.places.is_empty()
+            || !self.fills.is_empty()
             || self.wakes.values().any(|at| *at <= now)
     }
 
@@ -166,13 +179,23 @@ impl Dirty {
 
     fn task(&mut self, task: &Task) {
         self.failures.note(task);
-        match (task.service(), task.node) {
+        let left = task.service().filter(|service| !self.gone.contains(service));
+        match (left, task.node) {
             (Some(service), Some(node)) if task.template.global => {
                 self.places.insert((service, node));
             }
+            (Some(service), _) if self.is_fill(service, task) => {}
             (Some(service), _) => _ = self.services.insert(service),
             (None, _) => _ = self.tasks.insert(task.id),
         }
+    }
+
+    /// True when the task is as the plan wanted it that made it to fill a slot: then its service
+    /// need not be looked at before all slots are filled.
+    fn is_fill(&self, service: ServiceId, task: &Task) -> bool {
+        let fill = self.fills.get(&service).filter(|fill| fill.has_made(task.slot));
+        let fresh = task.desired == TaskState::Running && task.replaces.is_none();
+        fill.is_some() && fresh && task.status.state <= TaskState::Assigned
     }
 
     /// Only the steps a decision depends on count: most reports are of a task on its way. That a
@@ -202,6 +225,7 @@ impl Dirty {
             loose: BTreeSet::new(),
             nodes: std::mem::take(&mut self.nodes),
             places: std::mem::take(&mut self.places),
+            fills: std::mem::take(&mut self.fills),
             room: std::mem::take(&mut self.room) || self.all,
         };
         let due = self.wakes.iter().filter(|(_, at)| **at <= now).map(|(service, _)| *service);
@@ -210,16 +234,18 @@ impl Dirty {
             let globals = self.globals.get_or_insert_with(|| globals(view));
             for node in work.nodes.clone() {
                 work.places.extend(globals.iter().map(|service| (*service, node)));
-                view.tasks_on_node(&node).for_each(|task| work.add(task));
+                view.tasks_on_node(&node).for_each(|task| work.add(view, task));
             }
         }
         for task in std::mem::take(&mut self.tasks) {
-            view.task(&task).into_iter().for_each(|task| work.add(task));
+            view.task(&task).into_iter().for_each(|task| work.add(view, task));
         }
         if std::mem::take(&mut self.all) {
             work.nodes.extend(view.nodes().map(|node| node.id));
             work.services.extend(view.services().map(|service| service.id));
-            view.tasks().for_each(|task| work.add(task));
+            view.tasks().for_each(|task| work.add(view, task));
+            let loose = work.loose.iter().filter_map(|task| view.task(task)?.service());
+            self.gone = loose.collect();
         }
         work.services.iter().for_each(|service| {
             self.wakes.remove(service);
@@ -235,6 +261,7 @@ impl Dirty {
         self.tasks.extend(rest.loose);
         self.nodes.extend(rest.nodes);
         self.places.extend(rest.places);
+        self.fills.extend(rest.fills);
         self.room |= rest.room;
         for (service, at) in wakes {
             let wake = self.wakes.entry(service).or_insert(at);
@@ -277,8 +304,9 @@ fn is_global(service: &Service) -> bool {
 }
 
 impl Work {
-    fn add(&mut self, task: &Task) {
-        match (task.service(), task.node) {
+    fn add(&mut self, view: &Snapshot, task: &Task) {
+        let service = task.service().filter(|service| view.service(service).is_some());
+        match (service, task.node) {
             (Some(service), Some(node)) if task.template.global => {
                 self.places.insert((service, node));
             }

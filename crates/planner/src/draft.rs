@@ -18,6 +18,7 @@ use swarm_types::{
     ServiceId, Task, TaskId, Template, Timestamp,
 };
 
+use crate::orchestrate::Fill;
 use crate::{MAX_CHANGES, Plan, Reason, Why};
 
 /// A task that waits for the scheduler.
@@ -77,6 +78,7 @@ pub(crate) struct Draft<'a> {
     wakes: BTreeMap<ServiceId, Timestamp>,
     left: BTreeSet<TaskId>,
     evicted: BTreeSet<TaskId>,
+    fills: BTreeMap<ServiceId, Fill>,
     spent: usize,
     cut: bool,
 }
@@ -96,6 +98,7 @@ impl<'a> Draft<'a> {
             wakes: BTreeMap::new(),
             left: BTreeSet::new(),
             evicted: BTreeSet::new(),
+            fills: BTreeMap::new(),
             spent: 0,
             cut: false,
         }
@@ -229,6 +232,16 @@ impl<'a> Draft<'a> {
     /// The waiting tasks that did not fit into the plan.
     pub(crate) fn take_left(&mut self) -> BTreeSet<TaskId> {
         std::mem::take(&mut self.left)
+    }
+
+    /// Says that nothing of the service is left to plan but to fill these slots.
+    pub(crate) fn fill_on(&mut self, service: ServiceId, rest: Fill) {
+        self.fills.insert(service, rest);
+    }
+
+    /// The slots that are left of the service; `None` when the service was not planned so far.
+    pub(crate) fn take_fill(&mut self, service: ServiceId) -> Option<Fill> {
+        self.fills.remove(&service)
     }
 
     /// Asks for the service to be planned again at `at`.

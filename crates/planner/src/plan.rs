@@ -4,10 +4,10 @@ use std::fmt;
 
 use swarm_types::{Group, ObjectId, Timestamp};
 
-/// Most changes in one plan. They make a few entries of the log, and fewer groups than may wait
-/// for one: a service of many tasks is looked at once for thousands of them. What does not fit is
+/// Most changes in one plan. They make a few entries of the log, so that what a user asks for
+/// meanwhile comes soon after, and fewer groups than may wait for one. What does not fit is
 /// planned in the next round, for which [`Plan::wake_at`] is now.
-pub const MAX_CHANGES: usize = 24_000;
+pub const MAX_CHANGES: usize = 8_000;
 
 /// What to propose, and when to plan again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -23,12 +23,7 @@ const ORPHAN_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Reaps the tasks of one service, oldest first within each slot, and takes those that go out
 /// of `tasks`: the later stages do not see them, except for the newest of each slot.
 pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
-    for task in tasks.iter() {
-        let wake = orphan(draft, task);
-        if let (Some(at), Some(service)) = (wake, task.service()) {
-            draft.wake(service, at);
-        }
-    }
+    tasks.iter().for_each(|task| wake_to_orphan(draft, task));
     let mut dropped = BTreeSet::new();
     let service = tasks.first().and_then(|task| draft.view.service(&task.service()?).cloned());
     for slot in places(tasks).values() {
@@ -40,11 +35,18 @@ pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
     tasks.retain(|task| !dropped.contains(&task.id));
 }
 
-/// Reaps a task that belongs to no service.
+/// Reaps a task whose service is gone, or that never had one.
 pub(crate) fn loose(draft: &mut Draft<'_>, task: &Task) {
-    orphan(draft, task);
+    wake_to_orphan(draft, task);
     if is_removable(task) || task.status.state == TaskState::Orphaned {
         drop_task(draft, task, Reason::Removable);
+    }
+}
+
+fn wake_to_orphan(draft: &mut Draft<'_>, task: &Task) {
+    let wake = orphan(draft, task);
+    if let (Some(at), Some(service)) = (wake, task.service()) {
+        draft.wake(service, at);
     }
 }
 

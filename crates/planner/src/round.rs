@@ -7,6 +7,7 @@ use swarm_types::{IdSource, NodeId, ServiceId, Task, TaskId, Timestamp};
 
 use crate::dirty::Work;
 use crate::draft::Draft;
+use crate::orchestrate::Filled;
 use crate::{Dirty, Plan, Scope, allocate, enforce, orchestrate, reap, schedule};
 
 /// Plans a part of the cluster from nothing but a snapshot.
@@ -30,36 +31,31 @@ pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timest
     let mut work = dirty.take(view, now);
     let mut draft = Draft::new(view, ids, now);
     let mut rest = Work::default();
-    for node in &work.nodes {
-        let evicted = enforce::node(&mut draft, *node);
-        work.services.extend(evicted);
-    }
-    for task in work.loose {
-        if !draft.fits(|draft| plan_loose(draft, task)) {
-            rest.loose.insert(task);
+    let evicting = evict(&mut draft, &mut work);
+    let places = complete(view, &mut work);
+    for task in &work.loose {
+        if !draft.fits(|draft| plan_loose(draft, *task)) {
+            rest.loose.insert(*task);
         }
     }
-    let part = |place: &(ServiceId, NodeId)| is_part_of_more(view, *place);
-    let (whole, places): (Vec<_>, Vec<_>) = work.places.into_iter().partition(part);
-    work.services.extend(whole.into_iter().map(|(service, _)| service));
     for service in &work.services {
-        let service = *service;
-        if !draft.fits(|draft| plan_service(draft, service)) {
-            rest.services.insert(service);
+        if !draft.fits(|draft| plan_service(draft, *service)) {
+            match draft.take_fill(*service) {
+                Some(fill) => _ = rest.fills.insert(*service, fill),
+                None => _ = rest.services.insert(*service),
+            }
         }
     }
     for (service, node) in places {
-        if work.services.contains(&service) {
-            continue;
-        }
         if !draft.fits(|draft| plan_place(draft, service, node)) {
             rest.places.insert((service, node));
         }
     }
-    if draft.is_full() {
-        // What a node has no room for is known in the round only.
-        rest.nodes = work.nodes;
-    }
+    go_on_filling(&mut draft, &work, &mut rest);
+    // What a node has no room for is known in the round only.
+    let cut = |services: &[ServiceId]| services.iter().any(|it| rest.services.contains(it));
+    let nodes = evicting.into_iter().filter(|(_, services)| cut(services)).map(|(node, _)| node);
+    rest.nodes = nodes.collect();
     if work.room {
         view.unassigned().for_each(|task| schedule::enqueue(&mut draft, task));
     }
@@ -74,6 +70,50 @@ pub fn round(view: &Snapshot, dirty: &mut Dirty, ids: &mut IdSource, now: Timest
     dirty.keep(rest, wakes);
     plan.wake_at = plan.wake_at.into_iter().chain(dirty.wake_at()).min();
     plan
+}
+
+/// Looks for what nodes have no room for any more; says which services that concerns.
+fn evict(draft: &mut Draft<'_>, work: &mut Work) -> Vec<(NodeId, Vec<ServiceId>)> {
+    let nodes = std::mem::take(&mut work.nodes).into_iter();
+    let evicting: Vec<_> = nodes.map(|node| (node, enforce::node(draft, node))).collect();
+    work.services.extend(evicting.iter().flat_map(|(_, services)| services));
+    evicting
+}
+
+/// Puts each mark where it is planned: services that are gone by their tasks, places by their
+/// services when they depend on more. The places that are planned alone.
+fn complete(view: &Snapshot, work: &mut Work) -> Vec<(ServiceId, NodeId)> {
+    let part = |place: &(ServiceId, NodeId)| is_part_of_more(view, *place);
+    let places = std::mem::take(&mut work.places);
+    let (whole, mut places): (Vec<_>, Vec<_>) = places.into_iter().partition(part);
+    work.services.extend(whole.into_iter().map(|(service, _)| service));
+    places.retain(|(service, _)| !work.services.contains(service));
+    work.services.retain(|service| {
+        let is_there = view.service(service).is_some();
+        if !is_there {
+            work.loose.extend(view.tasks_of_service(service).map(|task| task.id));
+        }
+        is_there
+    });
+    places
+}
+
+/// Fills further slots of the services that nothing else was marked of.
+fn go_on_filling(draft: &mut Draft<'_>, work: &Work, rest: &mut Work) {
+    for (service, fill) in &work.fills {
+        if work.services.contains(service) {
+            continue;
+        }
+        let filled = match draft.is_full() {
+            true => Filled::Part(*fill),
+            false => orchestrate::resume(draft, *service, *fill),
+        };
+        match filled {
+            Filled::Whole => {}
+            Filled::Part(fill) => _ = rest.fills.insert(*service, fill),
+            Filled::Changed => _ = rest.services.insert(*service),
+        }
+    }
 }
 
 fn plan_service(draft: &mut Draft<'_>, service: ServiceId) {
@@ -115,10 +155,14 @@ fn plan_tasks(
     }
 }
 
+/// Plans a task whose service is gone, or that never had one.
 fn plan_loose(draft: &mut Draft<'_>, task: TaskId) {
     let Some(task) = draft.view.task(&task) else { return };
     draft.examined += 1;
     reap::loose(draft, task);
+    if let Some(service) = task.service() {
+        return orchestrate::left_over(draft, service, task);
+    }
     allocate::task(draft, task);
     schedule::enqueue(draft, task);
 }

@@ -4,6 +4,7 @@
 //! place. Where the tasks of replicated services run is the scheduler's business.
 
 mod birth;
+mod fill;
 mod global;
 mod place;
 mod replicated;
@@ -14,6 +15,7 @@ mod update;
 mod victims;
 mod wish;
 
+pub(crate) use fill::{Fill, Filled, resume};
 pub(crate) use update::{is_updating, kept as kept_by_update};
 
 use std::sync::Arc;
@@ -31,21 +33,15 @@ use crate::draft::Draft;
 use crate::reap::{drop_changes, is_over};
 use crate::schedule::constraint;
 
-/// Plans one service, or the end of one that was removed. `tasks` are all of its tasks, by slot
-/// and then oldest first; or, of a global service, those on the node `only`.
+/// Plans one service. `tasks` are all of its tasks, by slot and then oldest first; or, of a
+/// global service, those on the node `only`.
 pub(crate) fn service(
     draft: &mut Draft<'_>,
     id: ServiceId,
     only: Option<NodeId>,
     tasks: &[Arc<Task>],
 ) {
-    let Some(service) = draft.view.service(&id).cloned() else {
-        let gone = Expect { object: ObjectId::Service(id), what: Expected::Absent };
-        for task in tasks {
-            remove(draft, task, Reason::ServiceRemoved, vec![gone]);
-        }
-        return;
-    };
+    let Some(service) = draft.view.service(&id).cloned() else { return };
     let wish = Wish::of(&service, tasks);
     match service.spec.mode {
         ServiceMode::Replicated { replicas } => {
@@ -56,11 +52,20 @@ pub(crate) fn service(
     }
 }
 
+/// Plans a task whose service was removed. It asks for no look at the others: a service of many
+/// tasks ends in as many steps as it has tasks.
+pub(crate) fn left_over(draft: &mut Draft<'_>, service: ServiceId, task: &Task) {
+    let gone = Expect { object: ObjectId::Service(service), what: Expected::Absent };
+    remove(draft, task, Reason::ServiceRemoved, vec![gone]);
+}
+
 /// What became of the places of a service.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Served {
     /// Each is decided on.
     Places,
+    /// Those that stay, and so many of those that have nothing yet; then the plan was full.
+    Part(usize),
     /// The update went on to another state, so the service is decided on in the next round.
     Advanced,
 }
@@ -76,12 +81,16 @@ fn serve(draft: &mut Draft<'_>, wish: &Wish<'_>, stay: &[Place<'_>], fill: &[Pla
         let turn = turns.get(index).copied().unwrap_or(Turn::Wait);
         tend::place(draft, wish, place, turn);
     }
-    for place in fill {
+    for (index, place) in fill.iter().enumerate() {
         if place.newest().is_some_and(|newest| draft.touched(newest.id)) {
             continue;
         }
         let birth = Birth { wish, place, beside: None };
+        let was_full = draft.is_full();
         birth.plan(draft, Reason::SlotEmpty, Default::default(), Default::default());
+        if draft.is_full() {
+            return if was_full { Served::Places } else { Served::Part(index) };
+        }
     }
     Served::Places
 }

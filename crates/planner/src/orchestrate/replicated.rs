@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use swarm_types::Task;
 
+use super::fill::Fill;
 use super::place::{Place, slots};
 use super::wish::Wish;
 use super::{Served, remove, serve, victims};
@@ -29,8 +30,13 @@ pub(super) fn service(draft: &mut Draft<'_>, wish: &Wish<'_>, replicas: u64, tas
         .map(|number| dead.remove(&number).unwrap_or(Place::slot(number)))
         .collect();
 
-    if serve(draft, wish, &stay, &fill) == Served::Advanced {
-        return;
+    match serve(draft, wish, &stay, &fill) {
+        Served::Advanced => return,
+        Served::Part(made) if dead.is_empty() && !wish.is_mixed() => {
+            let rest = Fill::rest(wish.service, replicas, &stay, &fill, made);
+            rest.into_iter().for_each(|rest| draft.fill_on(wish.service.id, rest));
+        }
+        Served::Part(_) | Served::Places => {}
     }
     for slot in go {
         give_up(draft, wish, &slot, Reason::ScaledDown);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use swarm_planner::{Reason, Scope};
+use swarm_planner::{Dirty, MAX_CHANGES, Reason, Scope, round};
 use swarm_types::spec::task::RestartCondition;
-use swarm_types::{Change, TaskState};
+use swarm_types::{Change, IdSource, ServiceId, TaskState};
 
 use crate::world::World;
 
@@ -177,7 +177,7 @@ fn more_replicas_than_a_plan_holds_take_several_rounds() {
     let plan = world.step();
 
     let changes: usize = plan.groups.iter().map(|group| group.changes.len()).sum();
-    assert!((9_000..=swarm_planner::MAX_CHANGES).contains(&changes), "{changes}");
+    assert!((2_000..=MAX_CHANGES).contains(&changes), "{changes}");
     assert_eq!(plan.wake_at, Some(world.now));
     world.settle();
     assert_eq!(world.slots(web), (1..=9_000).collect::<Vec<_>>());
@@ -188,13 +188,106 @@ fn more_replicas_than_a_plan_holds_take_several_rounds() {
 fn a_plan_is_bounded_whatever_is_asked_for() {
     let mut world = World::new(1);
     world.service(u64::MAX);
-    world.service(1);
+    let small = [world.service(1), world.service(1)];
 
     let plan = world.step();
 
     let changes: usize = plan.groups.iter().map(|group| group.changes.len()).sum();
-    assert!((2_000..=swarm_planner::MAX_CHANGES).contains(&changes), "{changes}");
+    assert!((2_000..=MAX_CHANGES).contains(&changes), "{changes}");
     assert!(world.dirty.is_due(world.now), "the rest is planned next");
+    world.step();
+    assert!(small.iter().all(|it| world.slots(*it) == [1]), "they wait for one plan at most");
+}
+
+#[test]
+fn a_service_of_many_tasks_is_looked_at_once_while_it_is_filled() {
+    let mut world = World::new(2);
+    let web = world.service(6_000);
+
+    let first = world.step().groups.len();
+    let second = world.step();
+
+    // Each slot is looked at once to fill it and once to place it, and each node once.
+    assert!(second.groups.len() >= first, "{} groups", second.groups.len());
+    let most = 2 * second.groups.len() + 2 + 2;
+    assert!(second.examined <= most, "{} for {most}", second.examined);
+    world.settle();
+    assert_eq!(world.slots(web), (1..=6_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_dirty_node_does_not_make_a_service_be_looked_at_while_it_is_filled() {
+    let mut world = World::new(2);
+    world.dirty.mark(Scope::All);
+    world.service(6_000);
+
+    world.step();
+    let second = world.step();
+
+    assert!(second.examined <= 2 * second.groups.len() + 4, "{}", second.examined);
+}
+
+/// What befalls a service whose tasks are made by several plans.
+fn interrupted(event: impl Fn(&mut World, ServiceId)) -> (World, ServiceId) {
+    let mut world = World::new(2);
+    let web = world.service(3_000);
+    world.step();
+    assert!(world.slots(web).len() < 3_000, "one plan does not do");
+    event(&mut world, web);
+    world.settle();
+    (world, web)
+}
+
+#[test]
+fn a_service_that_is_scaled_while_it_is_filled_gets_what_is_asked_then() {
+    for replicas in [2_800, 3_500, 10] {
+        let (world, web) = interrupted(|world, web| world.scale(web, replicas));
+        assert_eq!(world.slots(web), (1..=replicas).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn who_leads_next_goes_on_filling_a_service() {
+    let (world, web) = interrupted(|world, _| {
+        world.dirty = Dirty::default();
+        world.dirty.mark(Scope::All);
+    });
+    assert_eq!(world.slots(web), (1..=3_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_service_that_is_removed_while_it_is_filled_leaves_nothing() {
+    let (mut world, web) = interrupted(|world, web| world.change(Change::RemoveService(web)));
+    assert!(world.wanted(web).is_empty());
+    world.run();
+    assert!(world.tasks(web).is_empty());
+}
+
+#[test]
+fn a_task_that_fails_while_its_service_is_filled_is_replaced() {
+    let (world, web) = interrupted(|world, web| {
+        let task = world.wanted_in(web, 7).id;
+        world.report(task, TaskState::Failed);
+    });
+    assert_eq!(world.slots(web), (1..=3_000).collect::<Vec<_>>());
+    let seventh = world.tasks(web).into_iter().filter(|task| task.slot == 7).count();
+    assert_eq!(seventh, 2);
+}
+
+#[test]
+fn what_is_refused_while_a_service_is_filled_is_decided_again() {
+    let mut world = World::new(2);
+    let web = world.service(3_000);
+    let view = world.view();
+    let mut ids = IdSource::seeded(3);
+    let plan = round(&view, &mut world.dirty, &mut ids, world.now);
+    let (lost, made) = plan.groups.split_at(100);
+    world.apply(made.to_vec());
+    lost.iter().for_each(|group| world.dirty.retry(group));
+
+    world.settle();
+
+    assert_eq!(world.slots(web), (1..=3_000).collect::<Vec<_>>());
 }
 
 #[test]
@@ -211,4 +304,22 @@ fn a_plan_decided_on_what_has_changed_is_refused_and_decided_again() {
     world.run();
 
     assert_eq!(world.slots(web), [1]);
+}
+
+#[test]
+fn what_is_left_of_a_removed_service_costs_one_look_at_each_task() {
+    let mut world = World::new(2);
+    let web = world.service(300);
+    world.run();
+    world.change(Change::RemoveService(web));
+    world.settle();
+
+    let task = world.tasks(web).remove(0).id;
+    world.report(task, TaskState::Shutdown);
+    let plan = world.step();
+
+    assert_eq!(plan.why.iter().map(|why| why.reason).collect::<Vec<_>>(), [Reason::Removable]);
+    assert!(plan.examined <= 2, "{}", plan.examined);
+    world.run();
+    assert!(world.tasks(web).is_empty());
 }
