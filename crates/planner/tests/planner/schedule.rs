@@ -7,9 +7,9 @@ use swarm_types::object::node::Plugin;
 use swarm_types::spec::Driver;
 use swarm_types::spec::mount::{Mount, VolumeOptions};
 use swarm_types::spec::node::Availability;
-use swarm_types::spec::service::{Protocol, ServiceSpec};
+use swarm_types::spec::service::{Protocol, ServiceMode, ServiceSpec};
 use swarm_types::spec::task::{GenericResource, Platform, TaskRuntime};
-use swarm_types::{NodeId, ServiceId, TaskState};
+use swarm_types::{Change, NodeId, ServiceId, TaskState};
 
 use crate::world::{World, host_port};
 
@@ -359,4 +359,30 @@ fn a_node_is_counted_under_its_first_reason() {
     let text = "no suitable node (insufficient resources on 2 nodes; \
                 1 node not available for new tasks)";
     assert_eq!(told(&world, web, 1), text);
+}
+
+#[test]
+fn a_task_with_a_preset_node_waits_for_room_and_goes_before_others() {
+    let big = |spec: &mut ServiceSpec| spec.task.resources.reservations.memory_bytes = 5 << 30;
+    let mut world = World::new(1);
+    let first = world.service_of(1, big);
+    world.run();
+    let open = world.service_of(1, big);
+    world.run();
+    world.pass(Duration::from_secs(1));
+    let preset = world.service_of(0, |spec| {
+        spec.mode = ServiceMode::Global;
+        big(spec);
+    });
+    world.run();
+    let full = "no suitable node (insufficient resources on 1 node)";
+    let waits = world.wanted(preset).remove(0);
+    assert_eq!((waits.status.state, waits.status.err.as_str()), (TaskState::Pending, full));
+    assert_eq!(told(&world, open, 1), full);
+
+    world.change(Change::RemoveService(first));
+    world.run();
+
+    assert_eq!(world.task(waits.id).status.state, TaskState::Running);
+    assert_eq!(told(&world, open, 1), full);
 }
