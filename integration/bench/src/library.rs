@@ -20,6 +20,10 @@ pub(crate) fn planner(effort: Effort) -> Outcome {
     repeat("planner-bench", &[], if effort == Effort::Full { 5 } else { 1 })
 }
 
+pub(crate) fn sim(effort: Effort) -> Outcome {
+    repeat("sim-bench", &[], if effort == Effort::Full { 3 } else { 1 })
+}
+
 pub(crate) fn raft(effort: Effort) -> Outcome {
     match effort {
         Effort::Full => repeat("raft-bench", &["1000000"], 3),

@@ -38,7 +38,7 @@ struct Bench {
     run: fn(Effort) -> Outcome,
 }
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     Bench { name: "start", run: start::run },
     Bench { name: "create", run: create::run },
     Bench { name: "throughput", run: throughput::run },
@@ -46,6 +46,7 @@ const BENCHES: [Bench; 7] = [
     Bench { name: "state", run: library::state },
     Bench { name: "raft", run: library::raft },
     Bench { name: "planner", run: library::planner },
+    Bench { name: "sim", run: library::sim },
 ];
 
 fn main() -> ExitCode {
