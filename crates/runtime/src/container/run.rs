@@ -170,9 +170,19 @@ impl Runtime {
             options: self.shim_options(),
             ..CreateTaskRequest::default()
         };
-        let created = rpc("create task", PROCESS, self.link.tasks().create(request)).await;
-        let created = created.or_present().map_err(|refused| not_started(id, refused))?;
-        Ok(created.is_some())
+        let mut looks = SHIM_LOOKS;
+        loop {
+            let request = request.clone();
+            let created = rpc("create task", PROCESS, self.link.tasks().create(request)).await;
+            let created = created.or_present();
+            match created.map_err(|refused| not_started(id, refused)) {
+                Err(Error::NotStarted { why, .. }) if looks > 0 && is_left_behind(&why) => {
+                    looks -= 1;
+                }
+                created => return Ok(created?.is_some()),
+            }
+            tokio::time::sleep(SHIM_PAUSE).await;
+        }
     }
 
     async fn mark_started(&self, record: Container) -> Result<(), Error> {
@@ -194,6 +204,12 @@ impl Runtime {
         let request = DeleteTaskRequest { container_id: id.into() };
         rpc("delete task", PROCESS, self.link.tasks().delete(request)).await.or_absent().map(drop)
     }
+}
+
+/// Whether a call whose caller died is still being cleaned up by containerd: its directory of the
+/// container goes a moment later.
+fn is_left_behind(why: &str) -> bool {
+    why.contains("failed to start shim") && why.contains("file exists")
 }
 
 /// What the OCI runtime says comes as an unspecific refusal.
