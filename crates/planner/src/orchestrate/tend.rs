@@ -26,7 +26,8 @@ pub(super) enum Turn {
 
 /// Plans one place that is held.
 pub(super) fn place(draft: &mut Draft<'_>, wish: &Wish<'_>, place: &Place<'_>, turn: Turn) {
-    if place.wanted().any(|task| draft.touched(task.id)) {
+    // The newest may be dropped by this plan: what comes after it cannot name it then.
+    if place.wanted().chain(place.newest()).any(|task| draft.touched(task.id)) {
         return;
     }
     let (live, dead): (Vec<_>, Vec<_>) = place.wanted().partition(|task| {
