@@ -59,8 +59,19 @@ pub enum ExecEvent {
 #[derive(Debug)]
 pub struct ExecInput {
     pipe: Sender,
+    into: Into,
     control: ExecControl,
 }
+
+/// What the input of a command goes into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Into {
+    Pipe,
+    Terminal,
+}
+
+/// What ends the input of a terminal: Ctrl-D.
+const END_OF_TRANSMISSION: u8 = 4;
 
 /// Acts on a command that runs.
 #[derive(Clone, Debug)]
@@ -69,7 +80,8 @@ pub struct ExecControl(Name);
 impl Exec {
     pub(super) fn new(running: Running, name: &Name, fifos: Fifos, pid: u32) -> Self {
         let control = ExecControl(name.clone());
-        let input = fifos.stdin.map(|pipe| ExecInput { pipe, control: control.clone() });
+        let into = if fifos.stderr.is_some() { Into::Pipe } else { Into::Terminal };
+        let input = fifos.stdin.map(|pipe| ExecInput { pipe, into, control: control.clone() });
         Self {
             pid,
             input,
@@ -161,13 +173,17 @@ impl ExecInput {
         self.pipe.write_all(bytes).await.map_err(Error::io("write to a command"))
     }
 
-    /// Ends the input, after all that was written.
+    /// Ends the input, after all that was written. To a terminal it is a Ctrl-D: the shim would
+    /// hang it up, and the rest of its output would be lost.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] and the like.
-    pub async fn close(self) -> Result<(), Error> {
-        let Self { pipe, control: ExecControl(name) } = self;
+    pub async fn close(mut self) -> Result<(), Error> {
+        if self.into == Into::Terminal {
+            return self.write(&[END_OF_TRANSMISSION]).await;
+        }
+        let Self { pipe, into: _, control: ExecControl(name) } = self;
         drop(pipe);
         // The shim holds the other end open until it is told.
         let (container_id, exec_id) = (name.id, name.exec);
@@ -194,7 +210,11 @@ impl ExecControl {
         };
         let mut tasks = name.runtime.link.tasks();
         let resized = rpc("resize a terminal", QUICK, tasks.resize_pty(request));
-        resized.await.or_absent().map(drop)
+        match resized.await.or_absent() {
+            // It ended a moment ago, which whoever resizes it cannot know yet.
+            Err(Error::Containerd { status, .. }) if status.message().contains("stopped") => Ok(()),
+            resized => resized.map(drop),
+        }
     }
 
     /// Sends a signal. Does nothing once the command has ended.

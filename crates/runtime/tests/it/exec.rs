@@ -136,18 +136,23 @@ async fn a_terminal_has_a_size_that_changes() {
     let world = world().await;
     let size = TerminalSize { rows: 31, columns: 91 };
     let terminal = Terminal::Of(Some(size));
-    let script = "trap 'stty size; exit 4' WINCH; tty >/dev/null && stty size; \
-        while :; do sleep 0.05; done";
+    // The first size comes a moment after the start and is a change too.
+    let script = "tty >/dev/null && until stty size | grep '31 91'; do sleep 0.05; done; \
+        trap 'stty size; exit 4' WINCH; echo trap; while :; do sleep 0.05; done";
     let config = ExecConfig { terminal, stdin: Stdin::Piped, ..sh(script) };
     let mut exec = world.runtime.exec("host", &config).await.unwrap();
-    let first = timeout(PATIENCE, exec.next()).await.unwrap().unwrap();
-    let ExecEvent::Stdout(first) = first else { panic!("{first:?}") };
+    let mut first = String::new();
+    while !first.contains("trap") {
+        let next = timeout(PATIENCE, exec.next()).await.unwrap().unwrap();
+        let ExecEvent::Stdout(next) = next else { panic!("{next:?} after {first:?}") };
+        first.push_str(&String::from_utf8_lossy(&next));
+    }
 
     exec.control().resize(TerminalSize { rows: 12, columns: 34 }).await.unwrap();
 
     let (out, _, code) = rest(exec).await;
-    let all = format!("{}{out}", String::from_utf8_lossy(&first));
-    assert!(all.contains("12 34"), "{all:?}");
+    assert!(first.contains("31 91"), "{first:?}");
+    assert!(out.contains("12 34"), "{out:?}");
     assert_eq!(code.unwrap(), 4);
 }
 
