@@ -100,7 +100,7 @@ pub(crate) enum ExecError {
         why: String,
     },
     /// The image is not on this node, and not to be had. What may pass was tried several times.
-    #[error("pull image {image}")]
+    #[error("no such image: {image}")]
     NoImage {
         /// As the task names it.
         image: String,

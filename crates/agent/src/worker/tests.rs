@@ -135,7 +135,7 @@ async fn a_task_without_image_is_rejected_with_the_reason() {
 
     let rejected = bench.reached(&task, TaskState::Complete).await;
     assert_eq!(rejected.state, TaskState::Rejected);
-    assert_eq!(rejected.err, "pull image web:1: connection refused");
+    assert_eq!(rejected.err, "no such image: web:1: connection refused");
 }
 
 #[tokio::test(start_paused = true)]

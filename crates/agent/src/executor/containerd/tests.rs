@@ -135,7 +135,7 @@ async fn ends_are_told_with_their_reasons() {
     assert_eq!(end(&odd).await.state, TaskState::Complete);
     let rejected = end(&nowhere).await;
     assert_eq!(rejected.state, TaskState::Rejected);
-    assert!(rejected.err.starts_with("pull image localhost:1/web:1: "), "{}", rejected.err);
+    assert!(rejected.err.starts_with("no such image: localhost:1/web:1: "), "{}", rejected.err);
     assert!(rejected.err.contains("refused"), "{}", rejected.err);
     let failed = end(&missing).await;
     assert_eq!(failed.state, TaskState::Failed);
