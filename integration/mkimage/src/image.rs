@@ -233,11 +233,6 @@ fn config_json(config: &Config, diff_ids: &[String]) -> Result<Vec<u8>, Error> {
     if !config.labels.is_empty() {
         process["Labels"] = json!(config.labels);
     }
-    if !config.volumes.is_empty() {
-        let volumes: BTreeMap<&String, _> =
-            config.volumes.iter().map(|it| (it, json!({}))).collect();
-        process["Volumes"] = json!(volumes);
-    }
     Ok(serde_json::to_vec(&json!({
         "architecture": architecture(),
         "os": "linux",
