@@ -7,7 +7,7 @@ use std::time::Duration;
 use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::object::node::NodeState;
 use swarm_types::spec::node::Availability;
-use swarm_types::spec::service::{ServiceMode, UpdateConfig, UpdateOrder};
+use swarm_types::spec::service::{UpdateConfig, UpdateOrder};
 use swarm_types::{Node, NodeId, Object, Service, ServiceId, Task, TaskId, TaskState, Timestamp};
 
 /// How long a task may take to end before another may start in its place.
@@ -76,10 +76,6 @@ impl Rules {
             return;
         };
         exchanged.retain(|task| view.task(task).is_some_and(|task| flies(task)));
-        if has_surplus(view, service) {
-            // What is given up any moment is not waited for.
-            return;
-        }
         let spec = &service.spec;
         let limits = [&spec.update, &spec.rollback].map(|it| it.as_ref().map_or(1, parallelism));
         let most = limits.into_iter().max().unwrap_or(u64::MAX);
@@ -98,14 +94,6 @@ impl Rules {
         let tasks = || flying.iter().filter_map(|task| view.task(task)).collect::<Vec<_>>();
         assert!(found <= most, "at most {most} may be exchanged at once: {:#?}", tasks());
     }
-}
-
-/// True when more slots are held than the service is to have.
-fn has_surplus(view: &Snapshot, service: &Service) -> bool {
-    let ServiceMode::Replicated { replicas } = service.spec.mode else { return false };
-    let tasks = view.tasks_of_service(&service.id).filter(|task| task.wanted());
-    let slots: BTreeSet<u64> = tasks.map(|task| task.slot).collect();
-    slots.len() as u64 > replicas
 }
 
 fn parallelism(config: &UpdateConfig) -> u64 {

@@ -11,7 +11,7 @@ use swarm_types::{Node, NodeId, Task};
 
 use super::place::{Place, nodes};
 use super::wish::Wish;
-use super::{Served, remove, serve, stop, tend};
+use super::{Served, remove, serve, stop, tend, update};
 use crate::Reason;
 use crate::draft::{Draft, decided_service};
 use crate::schedule::filter;
@@ -57,7 +57,8 @@ pub(super) fn service(
     let now = draft.now;
     let (stay, fill): (Vec<_>, Vec<_>) =
         take(Standing::Serves).into_iter().partition(|place| place.is_held(now));
-    if serve(draft, wish, &stay, &fill) == Served::Advanced {
+    let rollout = update::look(draft, wish, &stay);
+    if serve(draft, wish, rollout, (&stay, &fill)) == Served::Advanced {
         return;
     }
     take(Standing::Paused).iter().for_each(|place| tend::keep(draft, wish, place));

@@ -27,6 +27,7 @@ use swarm_types::{Change, Expect, Expected, NodeId, ObjectId, ServiceId, Task, T
 use self::birth::Birth;
 use self::place::Place;
 use self::tend::Turn;
+use self::update::Rollout;
 use self::wish::Wish;
 use crate::Reason;
 use crate::draft::Draft;
@@ -70,9 +71,14 @@ enum Served {
     Advanced,
 }
 
-/// Plans the places a service has (`stay`) and those that have nothing yet (`fill`).
-fn serve(draft: &mut Draft<'_>, wish: &Wish<'_>, stay: &[Place<'_>], fill: &[Place<'_>]) -> Served {
-    let rollout = update::look(draft, wish, stay);
+/// Plans the places a service has (`stay`) and those that have nothing yet (`fill`). `rollout` is
+/// the update of the former, when there is one to take on.
+fn serve(
+    draft: &mut Draft<'_>,
+    wish: &Wish<'_>,
+    rollout: Option<Rollout>,
+    (stay, fill): (&[Place<'_>], &[Place<'_>]),
+) -> Served {
     if rollout.as_ref().is_some_and(|rollout| rollout.advance(draft, wish)) {
         return Served::Advanced;
     }
@@ -129,6 +135,10 @@ fn remove(draft: &mut Draft<'_>, task: &Task, reason: Reason, expect: Vec<Expect
     if task.desired >= TaskState::Remove || draft.touched(task.id) {
         return;
     }
+    draft.decide_on(task, reason, expect, removal(task, reason));
+}
+
+fn removal(task: &Task, reason: Reason) -> Vec<Change> {
     let mut changes = vec![Change::SetDesired {
         task: task.id,
         desired: TaskState::Remove,
@@ -137,5 +147,5 @@ fn remove(draft: &mut Draft<'_>, task: &Task, reason: Reason, expect: Vec<Expect
     if is_over(task) {
         changes.extend(drop_changes(task));
     }
-    draft.decide_on(task, reason, expect, changes);
+    changes
 }

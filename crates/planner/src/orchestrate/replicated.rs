@@ -1,18 +1,20 @@
 //! Replicated services: as many slots as replicas, one task wanted in each.
 //!
 //! New slots take the lowest free numbers. A slot whose task ended for good stays taken. Slots
-//! that are not needed lose all their tasks.
+//! that are not needed lose all their tasks, and an update goes on when they have: which of them
+//! go is chosen anew in each round, so one that is under way in a slot that goes may have to be
+//! counted in the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use swarm_types::Task;
+use swarm_types::{ObjectId, Task, TaskState};
 
 use super::fill::Fill;
 use super::place::{Place, slots};
 use super::wish::Wish;
-use super::{Served, remove, serve, victims};
-use crate::draft::{Draft, decided_service};
+use super::{Served, removal, serve, update, victims};
+use crate::draft::{Draft, decided_service, decided_task};
 use crate::{MAX_CHANGES, Reason};
 
 /// Plans one replicated service.
@@ -30,7 +32,8 @@ pub(super) fn service(draft: &mut Draft<'_>, wish: &Wish<'_>, replicas: u64, tas
         .map(|number| dead.remove(&number).unwrap_or(Place::slot(number)))
         .collect();
 
-    match serve(draft, wish, &stay, &fill) {
+    let rollout = if go.is_empty() { update::look(draft, wish, &stay) } else { None };
+    match serve(draft, wish, rollout, (&stay, &fill)) {
         Served::Advanced => return,
         Served::Part(made) if dead.is_empty() && !wish.is_mixed() => {
             let rest = Fill::rest(wish.service, replicas, &stay, &fill, made);
@@ -58,8 +61,16 @@ fn free_numbers(slots: &[Place<'_>], count: usize) -> Vec<u64> {
     free.take(count.min(MAX_CHANGES)).collect()
 }
 
+/// Gives up a slot by one group: with a part of its tasks gone, a slot that is kept after all
+/// would not show how far an update came in it.
 fn give_up(draft: &mut Draft<'_>, wish: &Wish<'_>, slot: &Place<'_>, reason: Reason) {
-    for task in &slot.tasks {
-        remove(draft, task, reason, decided_service(wish.service));
+    if slot.tasks.iter().any(|task| draft.touched(task.id)) {
+        return;
     }
+    let left: Vec<&Task> =
+        slot.tasks.iter().copied().filter(|task| task.desired < TaskState::Remove).collect();
+    let Some(newest) = left.last() else { return };
+    let expect = left.iter().map(|task| decided_task(task)).chain(decided_service(wish.service));
+    let changes = left.iter().flat_map(|task| removal(task, reason)).collect();
+    draft.decide(reason, ObjectId::Task(newest.id), expect.collect(), changes);
 }

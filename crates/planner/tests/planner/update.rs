@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_planner::Scope;
+use swarm_planner::{Reason, Scope};
 use swarm_types::object::service::{UpdateState, UpdateStatus};
 use swarm_types::spec::node::NodeSpec;
 use swarm_types::spec::service::{ServiceSpec, UpdateConfig, UpdateOrder};
@@ -335,4 +335,24 @@ fn slots_that_come_with_an_update_have_the_new_spec_at_once() {
     let new: Vec<u64> = world.of(web, "web:2").iter().map(|it| it.slot).collect();
     assert!(new.ends_with(&[3, 4, 5]), "{new:?}");
     assert_eq!(world.finish(web), Some(UpdateState::Completed));
+}
+
+#[test]
+fn an_update_waits_until_what_goes_is_given_up_whole() {
+    let mut world = World::new(1);
+    let web = world.service_of(3, |spec| spec.update = Some(UpdateConfig::default()));
+    world.run();
+    world.roll(web, "web:2");
+    world.settle();
+    assert_eq!(world.of(web, "web:2").len(), 1, "one slot is under way, and will go");
+    world.scale(web, 2);
+
+    let plan = world.plan(Scope::Service(web));
+
+    // Refused, it is decided anew which slot goes: then this one and its update may stay.
+    let [only] = &plan.groups[..] else { panic!("{:?}", plan.why) };
+    assert_eq!(plan.why.first().map(|why| why.reason), Some(Reason::ScaledDown));
+    assert_eq!(only.changes.len(), 2, "both tasks of the slot: {:?}", only.changes);
+    assert_eq!(world.finish(web), Some(UpdateState::Completed));
+    assert_eq!(world.of(web, "web:2").len(), 2);
 }
