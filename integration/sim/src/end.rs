@@ -9,8 +9,8 @@ use swarm_types::{IdSource, Task, TaskState};
 
 use crate::Cluster;
 
-/// Each service has its slots, of each of which the newest task runs, waits for room, or ended
-/// for good; and nothing is left of services that are gone.
+/// Each service has its slots. Of each one task is wanted, which runs or waits for room, or the
+/// newest ended for good; and nothing is left of services that are gone.
 pub(crate) fn check(cluster: &Cluster) {
     let view = cluster.view();
     for service in view.services() {
@@ -20,15 +20,21 @@ pub(crate) fn check(cluster: &Cluster) {
         };
         let mut slots: BTreeMap<_, &Arc<Task>> = BTreeMap::new();
         for task in view.tasks_of_service(&service.id) {
-            slots.insert((task.slot, task.node.filter(|_| task.template.global)), task);
+            let place = (task.slot, task.node.filter(|_| task.template.global));
+            // A start-first update that stopped withdraws its new task, and the older one stays.
+            let held = slots.get(&place).filter(|it| it.wanted());
+            assert!(!(held.is_some() && task.wanted()), "{held:?} is wanted beside {task:?}");
+            if held.is_none() {
+                slots.insert(place, task);
+            }
         }
         assert_eq!(slots.len(), places, "{slots:?}");
-        for newest in slots.into_values() {
-            let runs = newest.wanted() && newest.status.state == TaskState::Running;
-            let waits = newest.wanted() && newest.status.err.starts_with("no suitable node (");
-            let limited = newest.spec().restart != Default::default();
-            let ended = limited && !newest.wanted() && newest.status.state.is_terminal();
-            assert!(runs || waits || ended, "{newest:?}");
+        for task in slots.into_values() {
+            let runs = task.wanted() && task.status.state == TaskState::Running;
+            let waits = task.wanted() && task.status.err.starts_with("no suitable node (");
+            let limited = task.spec().restart != Default::default();
+            let ended = limited && !task.wanted() && task.status.state.is_terminal();
+            assert!(runs || waits || ended, "{task:?}");
         }
     }
     for task in view.tasks() {
