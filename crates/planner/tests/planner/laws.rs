@@ -232,7 +232,7 @@ fn everywhere(world: &World, service: &Service) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// A plan and what its own removals call for are all: after that there is nothing to do.
     #[test]
