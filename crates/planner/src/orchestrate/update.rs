@@ -70,7 +70,8 @@ fn progress(
     config: &UpdateConfig,
     place: &Place<'_>,
 ) -> Progress {
-    let first = first(draft, wish, place).map(|task| First {
+    let started = wish.service.update_status.as_ref().map(|it| it.started_at.unwrap_or_default());
+    let first = started.and_then(|since| first(draft, wish, place, since)).map(|task| First {
         task: task.id,
         arrived: arrived(task),
         failed: has_failed(task, config.monitor),
@@ -83,6 +84,9 @@ fn progress(
     let newest = place.newest().is_some_and(|task| wish.is_dirty(draft, task));
     let untried = first.is_none() && !clean;
     let arrives = first.as_ref().is_some_and(|first| first.arrived.is_none());
+    // A node that was away may bring one back that an update before this one began.
+    let earlier = self::first(draft, wish, place, Timestamp::default());
+    let arrives = arrives || earlier.is_some_and(|task| arrived(task).is_none());
     Progress {
         dirty: untried && if exhausted { newest } else { old },
         flying: clean && (old || arrives),
@@ -92,11 +96,15 @@ fn progress(
     }
 }
 
-/// The first task of the present spec that took over from a dirty one since the update began.
+/// The first task of the present spec that took over from a dirty one since then.
 ///
 /// One that was told to end before it ran says nothing: the next one stands for it.
-fn first<'t>(draft: &Draft<'_>, wish: &Wish<'_>, place: &Place<'t>) -> Option<&'t Task> {
-    let since = wish.service.update_status.as_ref()?.started_at.unwrap_or_default();
+fn first<'t>(
+    draft: &Draft<'_>,
+    wish: &Wish<'_>,
+    place: &Place<'t>,
+    since: Timestamp,
+) -> Option<&'t Task> {
     let old = place.tasks.iter().rposition(|task| wish.is_dirty(draft, task))?;
     let new = place.tasks[old + 1..].iter().filter(|task| task.meta.created_at >= since);
     new.copied().find(|task| !withdrawn(task))
