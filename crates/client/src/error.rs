@@ -68,6 +68,14 @@ impl ClientError {
         match broken(&status) {
             Some(Broken { reason, connected: false }) => Self::Unreachable { target, reason },
             Some(Broken { reason, connected: true }) => Self::Interrupted { target, reason },
+            // What answers so is a server that does not know the call.
+            None if status.message().is_empty() => {
+                let text = format!(
+                    "{target} does not serve this ({}); use the same version on both sides",
+                    status.code()
+                );
+                Self::Refused(Box::new(Status::new(status.code(), text)))
+            }
             None => Self::Refused(Box::new(status)),
         }
     }
@@ -107,4 +115,17 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         error = source;
     }
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_a_text_says_what_it_is() {
+        let refused = ClientError::of("the daemon", Status::new(Code::Unimplemented, ""));
+
+        let text = refused.to_string();
+        assert!(text.starts_with("the daemon does not serve this"), "{text}");
+    }
 }
