@@ -93,7 +93,10 @@ impl Source {
             Self::Task(task) => vec![Task::clone(task)],
             Self::Service(id) => {
                 let filter = TaskFilter { services: vec![*id], ..TaskFilter::default() };
-                client.tasks(&filter, Consistency::Linearizable).await?.value
+                let mut tasks = client.tasks(&filter, Consistency::Linearizable).await?.value;
+                // One that never had a container never wrote anything.
+                tasks.retain(|task| task.status.container.is_some());
+                tasks
             }
         })
     }

@@ -127,6 +127,8 @@ fn a_task_without_its_image_says_so() {
         if ran.ok().contains("Rejected") { Ok(ran) } else { Err(ran.to_string()) }
     });
     assert!(table.ok().contains("image"), "{table}");
+    // What never started has no output, and that is no failure.
+    assert_eq!(node.swarm(&["service", "logs", "web"]).ok(), "");
 }
 
 #[test]
