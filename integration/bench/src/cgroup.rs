@@ -12,7 +12,8 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes `/NAME` with the groups `daemons` and `ctr` in it; containers go into `tasks`.
+    /// Makes `/NAME` with the groups `daemons` and `ctr` in it; containers go into `containers`
+    /// (`tasks` is a file of version 1).
     pub(crate) fn new(name: &str) -> io::Result<Self> {
         let hierarchies = ["cpuacct", "cpu,cpuacct", ""];
         let roots = hierarchies.iter().map(|of| Path::new("/sys/fs/cgroup").join(of));
@@ -30,7 +31,7 @@ impl Cgroup {
 
     /// The parent of containers, absolute within each hierarchy.
     pub(crate) fn tasks(&self) -> String {
-        format!("/{}/tasks", self.name)
+        format!("/{}/containers", self.name)
     }
 
     /// Moves a process, with all its threads, into one of the groups.
@@ -60,7 +61,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        for below in ["daemons", "ctr", "tasks", ""] {
+        for below in ["daemons", "ctr", "containers", ""] {
             let _ = fs::remove_dir(self.dir().join(below));
         }
     }
