@@ -79,15 +79,9 @@ impl Rules {
         let spec = &service.spec;
         let limits = [&spec.update, &spec.rollback].map(|it| it.as_ref().map_or(1, parallelism));
         let most = limits.into_iter().max().unwrap_or(u64::MAX);
-        // A node that takes no tasks leaves the update of a global service.
-        let takes_part = |id: NodeId| {
-            let active = |node: &Node| node.spec.availability == Availability::Active;
-            view.node(&id).is_some_and(|node| is_valid(node) && active(node))
-        };
+        // What a node that is gone for the moment had on its way comes back with it.
         let of_spec = |task: &TaskId| {
-            view.task(task).is_some_and(|it| {
-                it.spec_version() == service.meta.spec_version && it.node.is_none_or(takes_part)
-            })
+            view.task(task).is_some_and(|it| it.spec_version() == service.meta.spec_version)
         };
         let flying: Vec<_> = exchanged.iter().filter(|task| of_spec(task)).collect();
         let found = flying.len() as u64;

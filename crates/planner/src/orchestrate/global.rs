@@ -57,13 +57,15 @@ pub(super) fn service(
     let now = draft.now;
     let (stay, fill): (Vec<_>, Vec<_>) =
         take(Standing::Serves).into_iter().partition(|place| place.is_held(now));
-    let rollout = update::look(draft, wish, &stay);
+    let [paused, unfit, out] = [Standing::Paused, Standing::Unfit, Standing::Out].map(&mut take);
+    let apart = paused.iter().chain(&unfit).chain(&out);
+    let rollout = update::look(draft, wish, &stay, apart);
     if serve(draft, wish, rollout, (&stay, &fill)) == Served::Advanced {
         return;
     }
-    take(Standing::Paused).iter().for_each(|place| tend::keep(draft, wish, place));
-    take(Standing::Unfit).iter().for_each(|place| clear(draft, place, Reason::NodeUnfit));
-    take(Standing::Out).iter().for_each(|place| clear(draft, place, Reason::NodeInvalid));
+    paused.iter().for_each(|place| tend::keep(draft, wish, place));
+    unfit.iter().for_each(|place| clear(draft, place, Reason::NodeUnfit));
+    out.iter().for_each(|place| clear(draft, place, Reason::NodeInvalid));
     for task in take(Standing::Gone).iter().flat_map(|place| &place.tasks) {
         remove(draft, task, Reason::NodeInvalid, decided_service(wish.service));
     }

@@ -32,7 +32,7 @@ pub(super) fn service(draft: &mut Draft<'_>, wish: &Wish<'_>, replicas: u64, tas
         .map(|number| dead.remove(&number).unwrap_or(Place::slot(number)))
         .collect();
 
-    let rollout = if go.is_empty() { update::look(draft, wish, &stay) } else { None };
+    let rollout = if go.is_empty() { update::look(draft, wish, &stay, []) } else { None };
     match serve(draft, wish, rollout, (&stay, &fill)) {
         Served::Advanced => return,
         Served::Part(made) if dead.is_empty() && !wish.is_mixed() => {

@@ -21,6 +21,8 @@ use crate::draft::{Draft, decided_service};
 pub(super) struct Rollout {
     config: UpdateConfig,
     places: Vec<Progress>,
+    /// Exchanges on their way in places that take no part.
+    apart: usize,
 }
 
 /// How far an update came in one place.
@@ -51,17 +53,22 @@ pub(crate) fn is_updating(service: &Service) -> bool {
 }
 
 /// Looks at the places of a service; `None` when there is nothing to update.
-pub(super) fn look(
+///
+/// The places `apart` take no part at present, as their nodes take no tasks. An exchange that is
+/// on its way there counts until it arrives or is given up: the node may be back at any time.
+pub(super) fn look<'t>(
     draft: &mut Draft<'_>,
     wish: &Wish<'_>,
     places: &[Place<'_>],
+    apart: impl IntoIterator<Item = &'t Place<'t>>,
 ) -> Option<Rollout> {
     if !is_updating(wish.service) && !wish.is_mixed() {
         return None;
     }
     let config = wish.config();
     let places = places.iter().map(|place| progress(draft, wish, &config, place)).collect();
-    Some(Rollout { config, places })
+    let apart = apart.into_iter().filter(|place| is_under_way(draft, wish, place)).count();
+    Some(Rollout { config, places, apart })
 }
 
 fn progress(
@@ -84,16 +91,22 @@ fn progress(
     let newest = place.newest().is_some_and(|task| wish.is_dirty(draft, task));
     let untried = first.is_none() && !clean;
     let arrives = first.as_ref().is_some_and(|first| first.arrived.is_none());
-    // A node that was away may bring one back that an update before this one began.
-    let earlier = self::first(draft, wish, place, Timestamp::default());
-    let arrives = arrives || earlier.is_some_and(|task| arrived(task).is_none());
+    let under_way = is_under_way(draft, wish, place);
     Progress {
         dirty: untried && if exhausted { newest } else { old },
-        flying: clean && (old || arrives),
+        flying: under_way || clean && (old || arrives),
         ready: exhausted || wanted().any(|task| live(&task)),
         first,
         rank: (wanted().any(|task| task.status.state == TaskState::Running), place.slot),
     }
+}
+
+/// True when a task that took over from a dirty one is wanted and has not arrived, whenever it
+/// was made: a node that was away may bring one back that an update before this one began.
+fn is_under_way(draft: &Draft<'_>, wish: &Wish<'_>, place: &Place<'_>) -> bool {
+    let clean = place.wanted().any(|task| !wish.is_dirty(draft, task));
+    let first = first(draft, wish, place, Timestamp::default());
+    clean && first.is_some_and(|task| arrived(task).is_none())
 }
 
 /// The first task of the present spec that took over from a dirty one since then.
@@ -226,7 +239,7 @@ impl Rollout {
     /// How many places may be begun now.
     fn free(&self, draft: &mut Draft<'_>, wish: &Wish<'_>) -> usize {
         let (now, delay) = (draft.now, self.config.delay);
-        let mut busy = 0;
+        let mut busy = self.apart;
         for place in &self.places {
             let arrived = place.first.as_ref().and_then(|first| first.arrived);
             let rests = arrived.map(|at| at.after(delay)).filter(|until| {

@@ -245,3 +245,24 @@ fn an_update_goes_from_node_to_node() {
 
     assert_eq!((new(&world), on(&world, web).len()), (3, 3));
 }
+
+#[test]
+fn an_exchange_on_a_node_that_was_paused_since_holds_up_the_next() {
+    let (mut world, web) = everywhere(3, |_| {});
+    world.update(web, |spec| spec.task.force_update += 1);
+    world.settle();
+    let version = world.view().service(&web).expect("it is there").meta.spec_version;
+    let new = |world: &World| {
+        let wanted = world.wanted(web).into_iter();
+        wanted.filter(|it| it.spec_version() == version).collect::<Vec<_>>()
+    };
+    let first = new(&world).remove(0);
+    let node = first.node.expect("preset");
+
+    world.set_availability(node, Availability::Pause);
+    world.settle();
+    assert_eq!(new(&world).iter().map(|it| it.id).collect::<Vec<_>>(), [first.id]);
+
+    world.finish(web);
+    assert_eq!((new(&world).len(), on(&world, web).len()), (3, 3));
+}
