@@ -10,7 +10,7 @@ use swarm_types::spec::service::Protocol;
 
 use crate::netlink::route::{self, Pair};
 use crate::netlink::{self, Socket};
-use crate::{HostPort, Mode, Net, Options, Wish, netns};
+use crate::{HostPort, Mode, Net, Options, Wish, netns, sysctl};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a connection that must fail may take to do so.
@@ -30,6 +30,8 @@ pub(super) struct World {
 pub(super) fn host<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send + 'static) {
     let run = move || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        // A new namespace takes what the machine has set: no test may rest on that.
+        sysctl::write("net/ipv4/ip_forward", "0").unwrap();
         let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
         let lo = route::link(&mut socket, "lo").unwrap().unwrap().index;
         socket.send(vec![route::set_up(lo)]).unwrap();
