@@ -19,6 +19,8 @@ pub(crate) fn render(
     Ok(eval.out)
 }
 
+static NOTHING: Value = Value::Null;
+
 struct Eval<'a> {
     functions: &'a Functions<'a>,
     /// In scope, innermost last.
@@ -244,16 +246,23 @@ impl Eval<'_> {
     }
 
     fn field<'v>(&self, of: Cow<'v, Value>, field: &str) -> Result<Cow<'v, Value>, RenderError> {
-        let missing = RenderError::NoField { field: field.to_owned(), of: show::kind(&of) };
-        let lenient = of.is_object() && self.functions.missing == Missing::Empty;
-        let found = match of {
-            Cow::Borrowed(value) => value.get(field).map(Cow::Borrowed),
-            Cow::Owned(mut value) => value.get_mut(field).map(|it| Cow::Owned(it.take())),
-        };
-        match found {
-            Some(value) => Ok(value),
-            None if lenient => Ok(Cow::Owned(Value::Null)),
-            None => Err(missing),
+        if show::field(&of, field).is_none() {
+            return self.missing(&of, field).map(Cow::Owned);
         }
+        Ok(match of {
+            Cow::Borrowed(value) => Cow::Borrowed(show::field(value, field).unwrap_or(&NOTHING)),
+            Cow::Owned(value) => {
+                Cow::Owned(show::field(&value, field).cloned().unwrap_or_default())
+            }
+        })
+    }
+
+    fn missing(&self, of: &Value, field: &str) -> Result<Value, RenderError> {
+        let is_map = of.is_object() && !show::is_structure(of);
+        if is_map && self.functions.missing == Missing::Empty {
+            return Ok(Value::Null);
+        }
+        let known = show::names(of);
+        Err(RenderError::NoField { field: field.to_owned(), of: show::kind(of), known })
     }
 }

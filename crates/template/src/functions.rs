@@ -50,7 +50,7 @@ impl<'a> Functions<'a> {
     #[must_use]
     pub fn formats() -> Self {
         Self::placeholders()
-            .with("json", |args| Ok(one(args)?.to_string().into()))
+            .with("json", |args| Ok(show::shown(one(args)?).to_string().into()))
             .with("join", |args| match args {
                 [Value::Array(words), separator] => Ok(texts(words)?.join(text(separator)?).into()),
                 [Value::Null, _] => Ok("".into()),
@@ -83,8 +83,8 @@ impl<'a> Functions<'a> {
             })
     }
 
-    /// Takes a field that an object does not have for empty: for shapes that leave out what is
-    /// zero, as Docker's do.
+    /// Takes a field that a map does not have for empty, as Go does. Structures, which name all
+    /// their fields under [`UNSET`](crate::UNSET), go on to have no others.
     #[must_use]
     pub fn lenient(mut self) -> Self {
         self.missing = Missing::Empty;
@@ -204,7 +204,7 @@ fn len(value: &Value) -> Result<usize, String> {
     match value {
         Value::String(text) => Ok(text.len()),
         Value::Array(items) => Ok(items.len()),
-        Value::Object(fields) => Ok(fields.len()),
+        Value::Object(fields) => Ok(show::sorted(fields).len()),
         other => Err(format!("{} has no length", show::kind(other))),
     }
 }
@@ -213,7 +213,8 @@ fn len(value: &Value) -> Result<usize, String> {
 fn index(value: &Value, key: &Value) -> Result<Value, String> {
     match (value, key) {
         (Value::Object(fields), Value::String(key)) => {
-            Ok(fields.get(key).cloned().unwrap_or_else(|| "".into()))
+            let found = fields.get(key).filter(|_| key != crate::UNSET);
+            Ok(found.cloned().unwrap_or_else(|| "".into()))
         }
         (Value::Array(items), Value::Number(_)) => {
             let found = items.get(whole(key)?).cloned();

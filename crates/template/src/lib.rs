@@ -18,6 +18,12 @@ mod show;
 use serde_json::Value;
 
 pub use functions::Functions;
+pub use show::shown;
+
+/// Key under which an object carries the fields it has beside those it shows: an object of
+/// their zero values. It makes the object a structure: its fields are these and those it shows,
+/// and any other is an error. An object without it is a map. No function and no text shows it.
+pub const UNSET: &str = "\0unset";
 
 /// Longest text a template may make, in bytes.
 pub const MAX_OUTPUT: usize = 1 << 20;
@@ -42,12 +48,14 @@ pub struct ParseError {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RenderError {
     /// The value has no such field; the template expects another shape.
-    #[error("template: can't evaluate field {field} in {of}")]
+    #[error("template: can't evaluate field {field} in {of}{}", there_are(known))]
     NoField {
         /// The field.
         field: String,
         /// What was asked for it, such as `a string`.
         of: &'static str,
+        /// The fields it has; empty for what is no object.
+        known: Vec<String>,
     },
     /// A function refused its arguments.
     #[error("template: error calling {function}: {why}")]
@@ -63,6 +71,10 @@ pub enum RenderError {
     /// More than [`MAX_OUTPUT`].
     #[error("template: the result is longer than {MAX_OUTPUT} bytes")]
     TooLong,
+}
+
+fn there_are(fields: &[String]) -> String {
+    if fields.is_empty() { String::new() } else { format!(": there are {}", fields.join(", ")) }
 }
 
 impl Template {

@@ -2,7 +2,43 @@
 
 use std::fmt::Write;
 
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
+
+use crate::UNSET;
+
+/// The value without the fields that it only has and does not show, at any depth.
+#[must_use]
+pub fn shown(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let shown = fields.iter().filter(|(key, _)| *key != UNSET);
+            shown.map(|(key, value)| (key.clone(), self::shown(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(shown).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A field that an object shows, or only has.
+pub(crate) fn field<'v>(of: &'v Value, name: &str) -> Option<&'v Value> {
+    let fields = of.as_object()?;
+    fields.get(name).or_else(|| fields.get(UNSET)?.get(name)).filter(|_| name != UNSET)
+}
+
+/// Names of all fields of an object, in order.
+pub(crate) fn names(of: &Value) -> Vec<String> {
+    let Value::Object(fields) = of else { return Vec::new() };
+    let unset = fields.get(UNSET).and_then(Value::as_object);
+    let mut names: Vec<&String> = sorted(fields);
+    names.extend(unset.into_iter().flat_map(Map::keys));
+    names.sort();
+    names.into_iter().cloned().collect()
+}
+
+/// Whether an object has the fields it names and no other.
+pub(crate) fn is_structure(value: &Value) -> bool {
+    value.get(UNSET).is_some()
+}
 
 /// As `{{.}}` prints it.
 pub(crate) fn top(value: &Value) -> String {
@@ -44,8 +80,8 @@ fn write_value(text: &mut String, value: &Value) {
 }
 
 /// Keys in the order Go visits a map.
-pub(crate) fn sorted(fields: &serde_json::Map<String, Value>) -> Vec<&String> {
-    let mut keys: Vec<&String> = fields.keys().collect();
+pub(crate) fn sorted(fields: &Map<String, Value>) -> Vec<&String> {
+    let mut keys: Vec<&String> = fields.keys().filter(|key| *key != UNSET).collect();
     keys.sort();
     keys
 }

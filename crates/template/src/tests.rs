@@ -146,6 +146,36 @@ fn lenient_functions_take_missing_fields_for_empty() {
     assert!(nil.render(&row(), &Functions::formats().lenient()).is_err());
 }
 
+/// Expected results are what Go's engine writes for a structure with a map in it.
+#[test]
+fn a_structure_has_its_fields_and_no_others() {
+    let unset = json!({"Dir": "", "Args": [], "Update": null});
+    let it = json!({"Name": "web", "Labels": {"a": "1"}, UNSET: unset});
+    let render = |text: &str| {
+        let template = Template::parse(text).expect(text);
+        template.render(&it, &Functions::formats().lenient())
+    };
+
+    for (text, expected) in [
+        ("{{.Name}}{{.Dir}}{{.Args}}{{if .Update}}x{{end}}", "web[]"),
+        ("{{if eq .Dir \"\"}}none{{end}}{{len .}}", "none2"),
+        ("{{.Labels.a}}{{.Labels.b}}", "1<no value>"),
+        ("{{json .}}", r#"{"Labels":{"a":"1"},"Name":"web"}"#),
+        ("{{range $key, $value := .}}{{$key}} {{end}}", "Labels Name "),
+        ("{{with $}}{{.Name}}{{end}}", "web"),
+        ("{{.}}", "map[Labels:map[a:1] Name:web]"),
+    ] {
+        assert_eq!(render(text).as_deref(), Ok(expected), "{text}");
+    }
+    let refusal = render("{{.Nope}}").unwrap_err().to_string();
+    assert_eq!(
+        refusal,
+        "template: can't evaluate field Nope in an object: there are Args, Dir, Labels, Name, Update"
+    );
+    assert!(render("{{.Update.State}}").is_err());
+    assert_eq!(shown(&it), json!({"Name": "web", "Labels": {"a": "1"}}));
+}
+
 #[test]
 fn methods_take_arguments() {
     let functions = Functions::formats().with_method("Label", |of, args| {

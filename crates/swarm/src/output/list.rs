@@ -71,13 +71,18 @@ impl Row {
 
     /// The row through a template.
     pub(crate) fn render(&self, template: &Template) -> anyhow::Result<String> {
-        Ok(template.render(&Value::Object(self.fields.clone()), &self.functions())?)
+        self.rendered(self.fields.clone(), template)
     }
 
     fn render_in_table(&self, template: &Template) -> anyhow::Result<String> {
         let mut fields = self.fields.clone();
         fields.extend(self.in_tables.clone());
-        Ok(template.render(&Value::Object(fields), &self.functions())?)
+        self.rendered(fields, template)
+    }
+
+    fn rendered(&self, fields: Map<String, Value>, template: &Template) -> anyhow::Result<String> {
+        let text = template.render(&Value::Object(fields), &self.functions());
+        text.map_err(|error| anyhow::anyhow!(super::bad_template(&error)))
     }
 
     fn functions(&self) -> Functions<'_> {
@@ -114,18 +119,23 @@ impl List {
     }
 
     fn each(&self, template: &str) -> anyhow::Result<String> {
-        let template = Template::parse(template)?;
+        let template = parse(template)?;
         let lines = self.rows.iter().map(|row| Ok(row.render(&template)? + "\n"));
         lines.collect()
     }
 
     fn table(&self, template: &str) -> anyhow::Result<String> {
-        let template = Template::parse(template)?;
+        let template = parse(template)?;
         let header = header(self.kind, &template)?;
         let rows = self.rows.iter().map(|row| row.render_in_table(&template));
         let lines: Result<Vec<String>, _> = std::iter::once(Ok(header)).chain(rows).collect();
         Ok(align(&lines?))
     }
+}
+
+/// A template for rows.
+pub(super) fn parse(text: &str) -> anyhow::Result<Template> {
+    Template::parse(text).map_err(|error| anyhow::anyhow!(super::bad_template(&error)))
 }
 
 /// The template over the columns' names; functions leave these as they are.

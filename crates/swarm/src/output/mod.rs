@@ -15,7 +15,7 @@ use swarm_template::{Functions, Template};
 pub(crate) use format::{Defaults, Format, config_path};
 pub(crate) use list::{List, ListKind, Row};
 
-/// Exit code of a template that cannot be read, or does not fit what is shown.
+/// Exit code of an `inspect` whose template cannot be read.
 const BAD_TEMPLATE: u8 = 64;
 
 /// Prints results in the shape that was asked for.
@@ -117,20 +117,20 @@ impl Printer {
 
     /// Objects as Docker's `inspect` shows them: an array, or each through a template.
     ///
-    /// `short` is what stood behind `-f`, which wins over `--format`; fields that the object
-    /// leaves out count as empty.
+    /// `short` is what stood behind `-f`, which wins over `--format`.
     pub(crate) fn inspect(&mut self, found: &[Value], short: Option<&str>) -> anyhow::Result<()> {
         let format = short.map(Format::parse).or_else(|| self.format.clone());
+        let array = || Value::Array(found.iter().map(swarm_template::shown).collect());
         match format.unwrap_or(Format::Table(None)) {
-            Format::Table(_) | Format::Raw => self.indented(&Value::Array(found.to_vec())),
-            Format::Json => Ok(self.line(Value::Array(found.to_vec()))?),
+            Format::Table(_) | Format::Raw => self.indented(&array()),
+            Format::Json => Ok(self.line(array())?),
             Format::Template(text) => {
-                let bad = |why: String| Exit { code: BAD_TEMPLATE, why };
-                let template = Template::parse(&text).map_err(|error| bad(error.to_string()))?;
+                let bad = |why: &dyn Display, code| Exit { code, why: bad_template(why) };
+                let template = Template::parse(&text).map_err(|error| bad(&error, BAD_TEMPLATE))?;
                 let functions = Functions::formats().lenient();
                 for object in found {
                     let line = template.render(object, &functions);
-                    self.line(line.map_err(|error| bad(error.to_string()))?)?;
+                    self.line(line.map_err(|error| bad(&error, 1))?)?;
                 }
                 Ok(())
             }
@@ -140,7 +140,7 @@ impl Printer {
     /// One object by `--format json` or a template; false when neither was asked for.
     pub(crate) fn object(&mut self, object: &Value) -> anyhow::Result<bool> {
         match &self.format {
-            Some(Format::Json) => self.line(object)?,
+            Some(Format::Json) => self.line(swarm_template::shown(object))?,
             Some(Format::Template(_)) => self.inspect(std::slice::from_ref(object), None)?,
             _ => return Ok(false),
         }
@@ -164,11 +164,16 @@ impl Printer {
     /// The template for rows that come one at a time; `None` when none was asked for.
     pub(crate) fn row_template(&self) -> anyhow::Result<Option<Template>> {
         Ok(match &self.format {
-            Some(Format::Json) => Some(Template::parse("{{json .}}")?),
-            Some(Format::Template(text)) => Some(Template::parse(text)?),
+            Some(Format::Json) => Some(list::parse("{{json .}}")?),
+            Some(Format::Template(text)) => Some(list::parse(text)?),
             _ => None,
         })
     }
+}
+
+/// Docker's words before what is wrong with a template, which it takes from the same engine.
+fn bad_template(why: &dyn Display) -> String {
+    format!("template parsing error: {why}")
 }
 
 #[cfg(test)]

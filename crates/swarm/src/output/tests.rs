@@ -109,8 +109,27 @@ fn the_users_default_format_is_used_unless_quiet() {
 }
 
 #[test]
+fn a_field_that_no_row_has_is_refused_with_those_there_are() {
+    for format in ["{{.Nope}}", "table {{.ID}}\t{{.Nope}}"] {
+        let (mut printer, out, _) = printer(Some(format), false);
+        let refusal = printer.list(&list()).unwrap_err().to_string();
+        assert!(refusal.starts_with("template parsing error: "), "{refusal}");
+        let named =
+            "can't evaluate field Nope in an object: there are ID, Labels, Name, Ports, Self";
+        assert!(refusal.ends_with(named), "{refusal}");
+        assert_eq!(out.text(), "");
+    }
+}
+
+/// What a view makes: it shows two fields and has a third.
+fn found() -> [Value; 1] {
+    let unset = serde_json::json!({"Gone": ""});
+    let spec = serde_json::json!({"Name": "web"});
+    [serde_json::json!({"ID": "1", "Spec": spec, swarm_template::UNSET: unset})]
+}
+
+#[test]
 fn inspect_prints_an_array_or_each_through_a_template() {
-    let found = [serde_json::json!({"ID": "1", "Spec": {"Name": "web"}})];
     for (format, expected) in [
         (
             None,
@@ -118,12 +137,24 @@ fn inspect_prints_an_array_or_each_through_a_template() {
         ),
         (Some("json"), "[{\"ID\":\"1\",\"Spec\":{\"Name\":\"web\"}}]\n"),
         (Some("{{.Spec.Name}}{{if .Gone}}x{{end}}"), "web\n"),
+        (Some("{{json .}}"), "{\"ID\":\"1\",\"Spec\":{\"Name\":\"web\"}}\n"),
     ] {
         let (mut printer, out, _) = printer(format, false);
-        printer.inspect(&found, None).unwrap();
+        printer.inspect(&found(), None).unwrap();
         assert_eq!(out.text(), expected);
     }
-    let (mut printer, ..) = printer(Some("{{.ID"), false);
-    let error = printer.inspect(&found, None).unwrap_err();
-    assert_eq!(error.downcast_ref::<Exit>().map(|exit| exit.code), Some(64));
+}
+
+#[test]
+fn inspect_refuses_bad_templates_and_fields_that_are_not_there() {
+    for (format, code, named) in [
+        ("{{.ID", 64, "line 1"),
+        ("{{.Nope}}", 1, "field Nope in an object: there are Gone, ID, Spec"),
+    ] {
+        let (mut printer, ..) = printer(Some(format), false);
+        let error = printer.inspect(&found(), None).unwrap_err();
+        let exit = error.downcast_ref::<Exit>().unwrap();
+        assert_eq!(exit.code, code);
+        assert!(exit.why.starts_with("template parsing error: ") && exit.why.contains(named));
+    }
 }

@@ -13,7 +13,10 @@ pub(crate) mod task_filter;
 pub(crate) mod task_table;
 
 use swarm_client::{Answer, Consistency};
+use swarm_types::Timestamp;
 use swarm_types::image::ImageRef;
+use swarm_types::spec::service::ServiceSpec;
+use swarm_types::text::human_duration;
 
 use crate::output::Printer;
 
@@ -41,6 +44,22 @@ impl ReadArgs {
         }
         answer.value
     }
+}
+
+/// The spec as Docker shows it: with the updates and roll-backs that are done when none were
+/// asked for.
+pub(crate) fn with_defaults(spec: &ServiceSpec) -> ServiceSpec {
+    let mut spec = spec.clone();
+    if !spec.mode.is_job() {
+        spec.update.get_or_insert_default();
+        spec.rollback.get_or_insert_default();
+    }
+    spec
+}
+
+/// How long ago, as Docker's tables say it.
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ago", human_duration(now.since(at)).to_lowercase())
 }
 
 /// First letter upper, as Docker shows states.

@@ -1,6 +1,19 @@
 //! Published ports as the tables show them.
 
+use swarm_types::Service;
 use swarm_types::spec::service::{PortConfig, PublishMode};
+
+/// All ports of a service: those the cluster has chosen numbers for, and those of its nodes.
+pub(crate) fn published(service: &Service) -> Vec<PortConfig> {
+    let mut ports = service.endpoint.ports.clone();
+    for port in &service.spec.endpoint.ports {
+        // The cluster does nothing about a node's port: the spec is all there is.
+        if port.mode == PublishMode::Host && !ports.contains(port) {
+            ports.push(port.clone());
+        }
+    }
+    ports
+}
 
 /// A service's ports of the routing mesh: `*:8080->80/tcp`, with runs as one.
 pub(crate) fn of_service(ports: &[PortConfig]) -> String {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use swarm_types::text::{ellipsis, human_duration, natural_cmp, short_id};
+use swarm_types::text::{ellipsis, natural_cmp, short_id};
 use swarm_types::{Node, NodeId, Task, Timestamp};
 
-use super::{capitalized, familiar, ports};
+use super::{ago, capitalized, familiar, ports};
 use crate::output::{List, ListKind, Row};
 
 /// Widest cell of the error column.
@@ -106,8 +106,7 @@ fn image(task: &Task) -> &str {
 }
 
 fn current_state(task: &Task, now: Timestamp) -> String {
-    let ago = human_duration(now.since(task.status.at)).to_lowercase();
-    format!("{} {ago} ago", capitalized(task.status.state.as_str()))
+    format!("{} {}", capitalized(task.status.state.as_str()), ago(task.status.at, now))
 }
 
 /// Docker cuts first and quotes then.

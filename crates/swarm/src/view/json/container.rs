@@ -7,7 +7,7 @@ use swarm_types::spec::container::{
 };
 use swarm_types::spec::mount::{BindOptions, Mount, TmpfsOptions, VolumeOptions};
 
-use super::{Fields, nanoseconds, words};
+use super::{Fields, each, nanoseconds, words};
 
 pub(super) fn container(container: &ContainerSpec) -> Value {
     let isolation = match container.isolation {
@@ -19,7 +19,9 @@ pub(super) fn container(container: &ContainerSpec) -> Value {
         .with_some("Nameservers", json!(container.dns.nameservers))
         .with_some("Search", json!(container.dns.search))
         .with_some("Options", json!(container.dns.options));
-    let ulimit = |it: &swarm_types::spec::container::Ulimit| json!({ "Name": it.name, "Soft": it.soft, "Hard": it.hard });
+    let ulimits = each(&container.ulimits, |it| {
+        Fields::default().with("Name", it.name.as_str()).with("Soft", it.soft).with("Hard", it.hard)
+    });
     Fields::default()
         .with("Image", container.image.as_str())
         .with_some("Labels", json!(container.labels))
@@ -36,7 +38,7 @@ pub(super) fn container(container: &ContainerSpec) -> Value {
         .with_some("TTY", container.tty)
         .with_some("OpenStdin", container.open_stdin)
         .with_some("ReadOnly", container.read_only)
-        .with_some("Mounts", container.mounts.iter().map(mount).collect::<Vec<_>>())
+        .with_some("Mounts", each(&container.mounts, mount))
         .with("StopGracePeriod", nanoseconds(container.stop_grace_period))
         .with_some("Healthcheck", container.healthcheck.as_ref().map(health))
         .with_some("Hosts", json!(container.hosts))
@@ -45,8 +47,9 @@ pub(super) fn container(container: &ContainerSpec) -> Value {
         .with_some("Sysctls", json!(container.sysctls))
         .with_some("CapabilityAdd", json!(container.capability_add))
         .with_some("CapabilityDrop", json!(container.capability_drop))
-        .with_some("Ulimits", container.ulimits.iter().map(ulimit).collect::<Vec<_>>())
+        .with_some("Ulimits", ulimits)
         .with_some("OomScoreAdj", container.oom_score_adj)
+        .without(&["Secrets", "Configs"])
         .into()
 }
 
@@ -55,25 +58,33 @@ fn privileges(privileges: &Privileges) -> Value {
     if *privileges == Privileges::default() {
         return Value::Null;
     }
-    let spec = privileges.credential_spec.as_ref().map(|spec| match spec {
-        CredentialSpec::Config(id) => json!({ "Config": id }),
-        CredentialSpec::File(name) => json!({ "File": name }),
-        CredentialSpec::Registry(name) => json!({ "Registry": name }),
+    let spec = privileges.credential_spec.as_ref().map(|spec| {
+        let (config, file, registry) = match spec {
+            CredentialSpec::Config(id) => (id.to_string(), "", ""),
+            CredentialSpec::File(name) => (String::new(), name.as_str(), ""),
+            CredentialSpec::Registry(name) => (String::new(), "", name.as_str()),
+        };
+        let spec = Fields::default().with_some("Config", config).with_some("File", file);
+        Value::from(spec.with_some("Registry", registry))
     });
     let selinux = privileges.selinux.as_ref().map(|it| {
-        json!({ "Disable": it.disable, "User": it.user, "Role": it.role, "Type": it.kind, "Level": it.level })
+        let context = Fields::default().with("Disable", it.disable).with("User", it.user.as_str());
+        let context = context.with("Role", it.role.as_str()).with("Type", it.kind.as_str());
+        Value::from(context.with("Level", it.level.as_str()))
     });
+    let mode = |word: &str| Value::from(Fields::default().with("Mode", word));
     let seccomp = privileges.seccomp.as_ref().map(|it| match it {
-        Seccomp::Default => json!({ "Mode": "default" }),
-        Seccomp::Unconfined => json!({ "Mode": "unconfined" }),
-        Seccomp::Custom(_) => json!({ "Mode": "custom" }),
+        Seccomp::Default => mode("default"),
+        Seccomp::Unconfined => mode("unconfined"),
+        Seccomp::Custom(_) => mode("custom"),
     });
-    let mode = |enabled| json!({ "Mode": if enabled { "default" } else { "disabled" } });
+    let apparmor =
+        privileges.apparmor_enabled.map(|it| mode(if it { "default" } else { "disabled" }));
     Fields::default()
         .with("CredentialSpec", spec)
         .with("SELinuxContext", selinux)
         .with_some("Seccomp", seccomp)
-        .with_some("AppArmor", privileges.apparmor_enabled.map(mode))
+        .with_some("AppArmor", apparmor)
         .with("NoNewPrivileges", privileges.no_new_privileges)
         .into()
 }
@@ -89,7 +100,7 @@ fn health(check: &HealthConfig) -> Value {
         .into()
 }
 
-fn mount(mount: &Mount) -> Value {
+fn mount(mount: &Mount) -> Fields {
     Fields::default()
         .with("Type", words::mount_kind(mount.kind))
         .with_some("Source", mount.source.as_str())
@@ -99,7 +110,7 @@ fn mount(mount: &Mount) -> Value {
         .with_some("BindOptions", mount.bind.as_ref().map(bind))
         .with_some("VolumeOptions", mount.volume.as_ref().map(volume))
         .with_some("TmpfsOptions", mount.tmpfs.as_ref().map(tmpfs))
-        .into()
+        .without(&["ImageOptions", "ClusterOptions"])
 }
 
 fn bind(options: &BindOptions) -> Value {

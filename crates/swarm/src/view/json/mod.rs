@@ -6,7 +6,7 @@ mod node;
 mod service;
 pub(crate) mod words;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use swarm_client::Info;
 use swarm_types::{Meta, Timestamp};
 
@@ -16,37 +16,42 @@ pub(crate) use service::service;
 /// What `swarm info` knows, under the keys of Docker's `Swarm` section.
 pub(crate) fn info(info: &Info) -> Value {
     let text = |id: Option<String>| Value::from(id.unwrap_or_default());
-    json!({
-        "Swarm": {
-            "NodeID": text(info.node.map(|id| id.to_string())),
-            "NodeAddr": info.address,
-            "LocalNodeState": info.state.to_string(),
-            "ControlAvailable": info.is_manager,
-            "Error": info.error,
-            "Nodes": info.nodes,
-            "Managers": info.managers,
-            "Cluster": { "ID": text(info.cluster.map(|id| id.to_string())) },
-            "Leader": text(info.leader.map(|id| id.to_string())),
-            "RaftIndex": info.applied_index,
-        },
-        "ServerVersion": info.version,
-        "ContainerdVersion": info.containerd_version,
-    })
+    let cluster = text(info.cluster.map(|id| id.to_string()));
+    let swarm = Fields::default()
+        .with("NodeID", text(info.node.map(|id| id.to_string())))
+        .with("NodeAddr", info.address.as_str())
+        .with("LocalNodeState", info.state.to_string())
+        .with("ControlAvailable", info.is_manager)
+        .with("Error", info.error.as_str())
+        .with("Nodes", info.nodes)
+        .with("Managers", info.managers)
+        .with("Cluster", Fields::default().with("ID", cluster))
+        .with("Leader", text(info.leader.map(|id| id.to_string())))
+        .with("RaftIndex", info.applied_index);
+    Fields::default()
+        .with("Swarm", swarm)
+        .with("ServerVersion", info.version.as_str())
+        .with("ContainerdVersion", info.containerd_version.as_str())
+        .into()
 }
 
-/// An object that is built key by key and leaves out what is empty.
+/// An object that is built key by key. What it leaves out stays known with its zero value, so
+/// that a template can tell a field that is empty from one there is not.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Fields {
+    shown: Map<String, Value>,
+    unset: Map<String, Value>,
+}
 
 impl Fields {
     /// A key that is always there.
     fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(key.to_owned(), value.into());
+        self.shown.insert(key.to_owned(), value.into());
         self
     }
 
     /// A key that is left out when its value is zero, empty or null.
-    fn with_some(self, key: &str, value: impl Into<Value>) -> Self {
+    fn with_some(mut self, key: &str, value: impl Into<Value>) -> Self {
         let value = value.into();
         let empty = match &value {
             Value::Null => true,
@@ -56,11 +61,19 @@ impl Fields {
             Value::Array(items) => items.is_empty(),
             Value::Object(fields) => fields.is_empty(),
         };
-        if empty { self } else { self.with(key, value) }
+        let fields = if empty { &mut self.unset } else { &mut self.shown };
+        fields.insert(key.to_owned(), value);
+        self
+    }
+
+    /// Keys of Docker's that nothing here has a value for.
+    fn without(mut self, keys: &[&str]) -> Self {
+        self.unset.extend(keys.iter().map(|key| ((*key).to_owned(), Value::Null)));
+        self
     }
 
     fn with_meta(self, meta: &Meta) -> Self {
-        self.with("Version", json!({ "Index": meta.version }))
+        self.with("Version", Fields::default().with("Index", meta.version))
             .with("CreatedAt", time(meta.created_at))
             .with("UpdatedAt", time(meta.updated_at))
     }
@@ -68,8 +81,20 @@ impl Fields {
 
 impl From<Fields> for Value {
     fn from(fields: Fields) -> Self {
-        Self::Object(fields.0)
+        let mut object = fields.shown;
+        object.insert(swarm_template::UNSET.to_owned(), Self::Object(fields.unset));
+        Self::Object(object)
     }
+}
+
+/// A number as Go writes it: without decimals when it has none.
+fn number(value: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
+    if value.fract() == 0.0 && value.abs() < 1e15 { (value as i64).into() } else { value.into() }
+}
+
+fn each<T>(items: &[T], fields: impl Fn(&T) -> Fields) -> Vec<Value> {
+    items.iter().map(|item| fields(item).into()).collect()
 }
 
 /// RFC 3339 with nanoseconds, in UTC.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use swarm_types::Node;
 use swarm_types::spec::node::NodeRole;
 
-use super::Fields;
+use super::{Fields, each};
 use crate::view::node_list::manager_status;
 
 /// The node; `leads` when its manager does.
@@ -30,36 +30,36 @@ pub(crate) fn node(node: &Node, leads: bool) -> Value {
                 .with("Addr", node.manager_addr.as_str()),
         )
     });
-    let plugins: Vec<Value> =
-        description.plugins.iter().map(|it| json!({ "Type": it.kind, "Name": it.name })).collect();
+    let plugins = each(&description.plugins, |it| {
+        Fields::default().with("Type", it.kind.as_str()).with("Name", it.name.as_str())
+    });
     let engine = Fields::default()
         .with("EngineVersion", description.engine_version.as_str())
         .with_some("Labels", json!(description.engine_labels))
         .with_some("Plugins", plugins);
+    let platform = Fields::default()
+        .with("Architecture", description.platform.architecture.as_str())
+        .with("OS", description.platform.os.as_str());
+    let resources = Fields::default()
+        .with("NanoCPUs", description.nano_cpus)
+        .with("MemoryBytes", description.memory_bytes)
+        .without(&["GenericResources"]);
+    let tls = Fields::default()
+        .with("TrustRoot", description.tls.trust_root.as_str())
+        .with("CertIssuerSubject", STANDARD.encode(&description.tls.issuer_subject))
+        .with("CertIssuerPublicKey", STANDARD.encode(&description.tls.issuer_public_key));
+    let description = Fields::default()
+        .with("Hostname", description.hostname.as_str())
+        .with("Platform", platform)
+        .with("Resources", resources)
+        .with("Engine", engine)
+        .with("TLSInfo", tls)
+        .without(&["CSIInfo"]);
     Fields::default()
         .with("ID", node.id.as_str())
         .with_meta(&node.meta)
         .with("Spec", spec)
-        .with(
-            "Description",
-            json!({
-                "Hostname": description.hostname,
-                "Platform": {
-                    "Architecture": description.platform.architecture,
-                    "OS": description.platform.os,
-                },
-                "Resources": {
-                    "NanoCPUs": description.nano_cpus,
-                    "MemoryBytes": description.memory_bytes,
-                },
-                "Engine": Value::from(engine),
-                "TLSInfo": {
-                    "TrustRoot": description.tls.trust_root,
-                    "CertIssuerSubject": STANDARD.encode(&description.tls.issuer_subject),
-                    "CertIssuerPublicKey": STANDARD.encode(&description.tls.issuer_public_key),
-                },
-            }),
-        )
+        .with("Description", description)
         .with("Status", status)
         .with_some("ManagerStatus", manager)
         .into()

@@ -10,22 +10,26 @@ use swarm_types::spec::task::{
 };
 
 use super::container::{container, driver};
-use super::{Fields, nanoseconds, time, words};
+use super::{Fields, each, nanoseconds, number, time, words};
+use crate::view::ports::published;
+use crate::view::with_defaults;
 
 pub(crate) fn service(service: &Service) -> Value {
     let previous = service.previous.as_ref().map(|previous| spec(&previous.spec));
     Fields::default()
         .with("ID", service.id.as_str())
         .with_meta(&service.meta)
-        .with("Spec", spec(&service.spec))
+        .with("Spec", spec(&with_defaults(&service.spec)))
         .with_some("PreviousSpec", previous)
         .with(
             "Endpoint",
             Fields::default()
                 .with("Spec", endpoint(&service.spec))
-                .with_some("Ports", ports(&service.endpoint.ports)),
+                .with_some("Ports", ports(&published(service)))
+                .without(&["VirtualIPs"]),
         )
         .with_some("UpdateStatus", service.update_status.as_ref().map(update_status))
+        .without(&["ServiceStatus", "JobStatus"])
         .into()
 }
 
@@ -42,14 +46,20 @@ fn spec(spec: &ServiceSpec) -> Value {
 }
 
 fn mode(mode: ServiceMode) -> Value {
-    match mode {
-        ServiceMode::Replicated { replicas } => json!({ "Replicated": { "Replicas": replicas } }),
-        ServiceMode::Global => json!({ "Global": {} }),
-        ServiceMode::ReplicatedJob { max_concurrent, total_completions } => json!({
-            "ReplicatedJob": { "MaxConcurrent": max_concurrent, "TotalCompletions": total_completions }
-        }),
-        ServiceMode::GlobalJob => json!({ "GlobalJob": {} }),
-    }
+    let (key, numbers) = match mode {
+        ServiceMode::Replicated { replicas } => {
+            ("Replicated", Fields::default().with("Replicas", replicas))
+        }
+        ServiceMode::Global => ("Global", Fields::default()),
+        ServiceMode::ReplicatedJob { max_concurrent, total_completions } => {
+            let numbers = Fields::default().with("MaxConcurrent", max_concurrent);
+            ("ReplicatedJob", numbers.with("TotalCompletions", total_completions))
+        }
+        ServiceMode::GlobalJob => ("GlobalJob", Fields::default()),
+    };
+    let modes = ["Replicated", "Global", "ReplicatedJob", "GlobalJob"];
+    let others: Vec<&str> = modes.into_iter().filter(|mode| *mode != key).collect();
+    Fields::default().with(key, numbers).without(&others).into()
 }
 
 fn update(config: &UpdateConfig) -> Value {
@@ -58,7 +68,7 @@ fn update(config: &UpdateConfig) -> Value {
         .with_some("Delay", nanoseconds(config.delay))
         .with("FailureAction", words::failure_action(config.failure_action))
         .with_some("Monitor", nanoseconds(config.monitor))
-        .with("MaxFailureRatio", f64::from(config.max_failure_millionths) / 1e6)
+        .with("MaxFailureRatio", number(f64::from(config.max_failure_millionths) / 1e6))
         .with("Order", words::update_order(config.order))
         .into()
 }
@@ -71,16 +81,14 @@ fn endpoint(spec: &ServiceSpec) -> Value {
 }
 
 fn ports(ports: &[PortConfig]) -> Vec<Value> {
-    let port = |port: &PortConfig| {
+    each(ports, |port| {
         Fields::default()
             .with_some("Name", port.name.as_str())
             .with("Protocol", port.protocol.as_str())
             .with("TargetPort", port.target)
             .with_some("PublishedPort", port.published)
             .with("PublishMode", words::publish_mode(port.mode))
-            .into()
-    };
-    ports.iter().map(port).collect()
+    })
 }
 
 fn update_status(status: &UpdateStatus) -> Value {
@@ -102,6 +110,7 @@ fn template(task: &TaskSpec) -> Value {
         .with_some("LogDriver", task.log_driver.as_ref().map(driver))
         .with("ForceUpdate", task.force_update)
         .with("Runtime", "container")
+        .without(&["PluginSpec", "NetworkAttachmentSpec"])
         .into()
 }
 
@@ -123,13 +132,18 @@ fn resources(resources: &Resources) -> Value {
 }
 
 fn generic(resources: &[GenericResource]) -> Vec<Value> {
-    let one = |resource: &GenericResource| match resource {
-        GenericResource::Named { kind, value } => {
-            json!({ "NamedResourceSpec": { "Kind": kind, "Value": value } })
-        }
-        GenericResource::Discrete { kind, value } => {
-            json!({ "DiscreteResourceSpec": { "Kind": kind, "Value": value } })
-        }
+    let (named, discrete) = ("NamedResourceSpec", "DiscreteResourceSpec");
+    let one = |resource: &GenericResource| {
+        let kind = |kind: &str| Fields::default().with("Kind", kind);
+        let it = match resource {
+            GenericResource::Named { kind: it, value } => Fields::default()
+                .with(named, kind(it).with("Value", value.as_str()))
+                .without(&[discrete]),
+            GenericResource::Discrete { kind: it, value } => {
+                Fields::default().with(discrete, kind(it).with("Value", *value)).without(&[named])
+            }
+        };
+        it.into()
     };
     resources.iter().map(one).collect()
 }
@@ -149,57 +163,73 @@ fn restart(policy: &RestartPolicy) -> Value {
 }
 
 fn placement(placement: &Placement) -> Value {
-    let platforms: Vec<Value> = placement
-        .platforms
-        .iter()
-        .map(|it| json!({ "Architecture": it.architecture, "OS": it.os }))
-        .collect();
-    let spread = |PlacementPreference::Spread { descriptor }: &PlacementPreference| json!({ "Spread": { "SpreadDescriptor": descriptor } });
+    let platforms = each(&placement.platforms, |it| {
+        Fields::default().with("Architecture", it.architecture.as_str()).with("OS", it.os.as_str())
+    });
+    let preferences = each(&placement.preferences, |PlacementPreference::Spread { descriptor }| {
+        let spread = Fields::default().with("SpreadDescriptor", descriptor.as_str());
+        Fields::default().with("Spread", spread)
+    });
     Fields::default()
         .with_some("Constraints", json!(placement.constraints))
-        .with_some("Preferences", placement.preferences.iter().map(spread).collect::<Vec<_>>())
+        .with_some("Preferences", preferences)
         .with_some("MaxReplicas", placement.max_replicas)
         .with_some("Platforms", platforms)
         .into()
 }
 
 fn networks(task: &TaskSpec) -> Vec<Value> {
-    task.networks
-        .iter()
-        .map(|network| json!({ "Target": words::network(network.target) }))
-        .collect()
+    each(&task.networks, |network| {
+        let target = words::network(network.target);
+        Fields::default().with("Target", target).without(&["Aliases", "DriverOpts"])
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use swarm_types::spec::service::ServiceSpec;
-    use swarm_types::{IdSource, Meta};
 
     use super::*;
+    use crate::view::fixture;
 
     #[test]
     fn empty_fields_are_left_out_and_durations_are_nanoseconds() {
-        let mut spec = ServiceSpec::default();
-        spec.annotations.name = "web".to_owned();
-        spec.task.networks = vec![Default::default()];
-        let it = Service {
-            id: IdSource::seeded(1).draw(),
-            meta: Meta { version: 7, ..Meta::default() },
-            spec,
-            previous: None,
-            endpoint: Default::default(),
-            update_status: None,
-            job: None,
-        };
+        let mut it = fixture::service("web", 1);
+        it.meta.version = 7;
+        it.spec = ServiceSpec::default();
+        it.spec.task.networks = vec![Default::default()];
 
-        let shown = service(&it);
+        let shown = swarm_template::shown(&service(&it));
 
         assert_eq!(shown["Version"]["Index"], 7);
         assert_eq!(shown["CreatedAt"], "1970-01-01T00:00:00Z");
-        assert_eq!(shown["Spec"]["Mode"]["Replicated"]["Replicas"], 1);
+        assert_eq!(shown["Spec"]["Mode"], json!({ "Replicated": { "Replicas": 1 } }));
         assert_eq!(shown["Spec"]["TaskTemplate"]["RestartPolicy"]["Delay"], 5_000_000_000_u64);
-        assert_eq!(shown["Spec"]["TaskTemplate"]["Networks"][0]["Target"], "host");
+        assert_eq!(shown["Spec"]["TaskTemplate"]["Networks"], json!([{ "Target": "host" }]));
         assert!(shown.get("PreviousSpec").is_none());
         assert!(shown["Spec"]["TaskTemplate"]["ContainerSpec"].get("Env").is_none());
+    }
+
+    #[test]
+    fn ports_of_nodes_are_published_too() {
+        let mut it = fixture::service("web", 1);
+        it.endpoint.ports.clear();
+        it.spec.endpoint.ports = fixture::host_ports();
+
+        let shown = swarm_template::shown(&service(&it));
+
+        let port = json!({
+            "Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8080, "PublishMode": "host"
+        });
+        assert_eq!(shown["Endpoint"]["Ports"], json!([port]));
+    }
+
+    #[test]
+    fn a_ratio_is_written_as_go_writes_it() {
+        let ratio = |max_failure_millionths| {
+            let config = UpdateConfig { max_failure_millionths, ..UpdateConfig::default() };
+            update(&config)["MaxFailureRatio"].to_string()
+        };
+        assert_eq!([ratio(0), ratio(250_000), ratio(1_000_000)], ["0", "0.25", "1"]);
     }
 }
