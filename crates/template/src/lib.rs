@@ -12,12 +12,14 @@ mod eval;
 mod functions;
 mod lex;
 mod parse;
+mod placeholders;
 mod printf;
 mod show;
 
 use serde_json::Value;
 
 pub use functions::Functions;
+pub use placeholders::Placeholders;
 pub use show::shown;
 
 /// Key under which an object carries the fields it has beside those it shows: an object of

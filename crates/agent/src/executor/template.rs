@@ -3,8 +3,6 @@
 //! Docker's set: service, node and task, in environment values, host name, mounts, and labels
 //! and options of volumes. A field that is not there is an error, never an empty text.
 
-use serde_json::{Value, json};
-use swarm_template::{Functions, Template};
 use swarm_types::Task;
 
 use super::ExecError;
@@ -19,7 +17,7 @@ pub(crate) struct NodeFacts {
 }
 
 /// What the placeholders of one task stand for.
-pub(super) struct Placeholders(Value);
+pub(super) struct Placeholders(swarm_template::Placeholders);
 
 impl Placeholders {
     pub(super) fn of(task: &Task, node: &NodeFacts) -> Self {
@@ -27,37 +25,28 @@ impl Placeholders {
         let service = &task.template.service_annotations;
         let node_id = text(task.node.map(|node| node.to_string()));
         let slot = if task.template.global { node_id.clone() } else { task.slot.to_string() };
-        Self(json!({
-            "Service": {
-                "ID": text(task.service().map(|service| service.to_string())),
-                "Name": service.name,
-                "Labels": service.labels,
-            },
-            "Node": {
-                "ID": node_id,
-                "Hostname": node.hostname,
-                "Platform": { "Architecture": node.architecture, "OS": node.os },
-            },
-            "Task": { "ID": task.id.to_string(), "Name": task.name(), "Slot": slot },
-        }))
+        Self(swarm_template::Placeholders {
+            service_id: text(task.service().map(|service| service.to_string())),
+            service_name: service.name.clone(),
+            service_labels: service.labels.clone(),
+            node_id,
+            node_hostname: node.hostname.clone(),
+            node_os: node.os.clone(),
+            node_architecture: node.architecture.clone(),
+            task_id: task.id.to_string(),
+            task_name: task.name(),
+            task_slot: slot,
+        })
     }
 
     /// The text with its placeholders filled in.
     pub(super) fn fill(&self, field: &'static str, text: &str) -> Result<String, ExecError> {
-        if !text.contains("{{") {
-            return Ok(text.to_owned());
-        }
-        let wrong = |why: &dyn ToString| ExecError::Spec { field, why: why.to_string() };
-        let template = Template::parse(text).map_err(|error| wrong(&error))?;
-        template.render(&self.0, &Functions::placeholders()).map_err(|error| wrong(&error))
+        self.0.fill(text).map_err(|why| ExecError::Spec { field, why })
     }
 
     /// The same for `KEY=VALUE`; only the value is looked at.
     pub(super) fn fill_value(&self, field: &'static str, pair: &str) -> Result<String, ExecError> {
-        match pair.split_once('=') {
-            Some((key, value)) => Ok(format!("{key}={}", self.fill(field, value)?)),
-            None => Ok(pair.to_owned()),
-        }
+        self.0.fill_value(pair).map_err(|why| ExecError::Spec { field, why })
     }
 }
 

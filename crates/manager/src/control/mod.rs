@@ -8,6 +8,7 @@ mod audit;
 mod cluster;
 mod credentials;
 mod node;
+mod placeholders;
 mod read;
 mod service;
 mod task;

@@ -15,7 +15,7 @@ use swarm_types::{
 };
 use tonic::Status;
 
-use super::{Control, credentials, invalid, service_id};
+use super::{Control, credentials, invalid, placeholders, service_id};
 
 impl Control {
     pub(super) async fn create(
@@ -124,6 +124,7 @@ impl Control {
 /// The spec as it is stored: complete, allowed, and within what this version serves.
 fn accepted(spec: ServiceSpec) -> Result<Resolved<ServiceSpec>, Status> {
     let spec = resolve(spec, &mut IdSource::system()).map_err(invalid)?;
+    placeholders::checked(&spec)?;
     let missing: Vec<String> = unsupported(&spec).iter().map(ToString::to_string).collect();
     if missing.is_empty() { Ok(spec) } else { Err(Status::unimplemented(missing.join("; "))) }
 }
