@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use futures::Stream;
 use swarm_proto::{field, v1};
-use swarm_raft::WatchError;
-use swarm_state::{Batch, Event};
+use swarm_raft::{Leadership, WatchError};
+use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::object::service::UpdateState;
 use swarm_types::spec::service::ServiceMode;
-use swarm_types::{Node, Object, Service, Task};
+use swarm_types::{Node, NodeId, Object, Service, Task, Timestamp};
 use tonic::Status;
 
 use super::{Control, invalid};
@@ -38,7 +38,10 @@ impl Control {
         let (view, watch) = self.core.raft.watch();
         let first =
             v1::WatchResponse { applied_index: view.applied(), at_ns: view.at().0, events: vec![] };
-        let watcher = Watcher { core: self.core.clone(), caller, kinds, watch };
+        let leadership = self.core.raft.leadership();
+        let leader = leader(*leadership.borrow(), self.core.node);
+        let core = self.core.clone();
+        let watcher = Watcher { core, caller, kinds, watch, leadership, leader };
         let rest = futures::stream::unfold(Some(watcher), |watcher| async {
             let mut watcher = watcher?;
             let next = watcher.next().await?;
@@ -56,6 +59,9 @@ struct Watcher {
     /// Empty for all.
     kinds: BTreeSet<i32>,
     watch: swarm_raft::Watch,
+    leadership: tokio::sync::watch::Receiver<Leadership>,
+    /// The last one that was known.
+    leader: Option<NodeId>,
 }
 
 impl Watcher {
@@ -64,7 +70,8 @@ impl Watcher {
         loop {
             let batch = tokio::select! {
                 () = self.core.stopping.cancelled() => return None,
-                batch = self.watch.next() => batch,
+                batch = self.watch.next() => batch.map(Some),
+                Ok(()) = self.leadership.changed() => Ok(None),
             };
             let batch = match batch {
                 Ok(batch) => batch,
@@ -74,12 +81,55 @@ impl Watcher {
                 let text = "the caller is no manager of the cluster any more";
                 return Some(Err(Status::permission_denied(text)));
             }
-            let answer = answer(&batch, &self.kinds);
+            let answer = match batch {
+                Some(batch) => answer(&batch, &self.kinds),
+                None => self.led(),
+            };
             if !answer.events.is_empty() {
                 return Some(Ok(answer));
             }
         }
     }
+}
+
+impl Watcher {
+    /// Another node leads: an update of both, as Docker tells it. Who leads is not in the store.
+    fn led(&mut self) -> v1::WatchResponse {
+        let found = leader(*self.leadership.borrow_and_update(), self.core.node);
+        let snapshot = self.core.raft.snapshot();
+        let mut events = Vec::new();
+        if let Some(new) = found.filter(|new| Some(*new) != self.leader) {
+            let old = self.leader.replace(new);
+            let told = |node, leads| leads_now(&snapshot, node, leads);
+            events.extend(old.and_then(|old| told(old, false)));
+            events.extend(told(new, true));
+        }
+        events.retain(|event| self.kinds.is_empty() || self.kinds.contains(&event.kind));
+        let (applied_index, at_ns) = (snapshot.applied(), Timestamp::now().0);
+        v1::WatchResponse { applied_index, at_ns, events }
+    }
+}
+
+/// The node that leads, as `own` knows it.
+const fn leader(leadership: Leadership, own: NodeId) -> Option<NodeId> {
+    match leadership {
+        Leadership::Leader { .. } => Some(own),
+        Leadership::Follower { leader } => leader,
+        Leadership::NoQuorum => None,
+    }
+}
+
+/// `None` for a node that is gone.
+fn leads_now(snapshot: &Snapshot, node: NodeId, leads: bool) -> Option<v1::ObjectEvent> {
+    let name = node_name(snapshot.node(&node)?);
+    let attributes = [("leader.old", !leads), ("leader.new", leads)];
+    Some(v1::ObjectEvent {
+        action: v1::object_event::Action::Update.into(),
+        kind: v1::ObjectKind::Node.into(),
+        id: field::put_id(node),
+        name,
+        attributes: attributes.map(|(key, value)| (key.to_owned(), value.to_string())).into(),
+    })
 }
 
 fn kinds(request: &v1::WatchRequest) -> Result<BTreeSet<i32>, Status> {

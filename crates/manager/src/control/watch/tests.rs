@@ -102,6 +102,48 @@ async fn a_node_tells_its_availability_and_only_kinds_that_were_asked_for_come()
 }
 
 #[tokio::test]
+async fn a_change_of_leader_is_an_update_of_both_nodes() {
+    let mut world = World::new().await;
+    let other = manager(world.ids.draw());
+    let id = other.id;
+    world.change(Change::CreateNode(Box::new(other))).await;
+    let (tell, leadership) =
+        tokio::sync::watch::channel(Leadership::Leader { term: 1, incarnation: 1 });
+    let mut watcher = Watcher {
+        core: world.core.clone(),
+        caller: Caller::Local,
+        kinds: [Kind::Node.into()].into(),
+        watch: world.core.raft.watch().1,
+        leadership,
+        leader: Some(world.node),
+    };
+
+    // Nobody known to lead, then the same again: nothing to tell.
+    for leadership in [
+        Leadership::NoQuorum,
+        Leadership::Leader { term: 2, incarnation: 1 },
+        Leadership::Follower { leader: None },
+    ] {
+        tell.send(leadership).unwrap();
+        assert_eq!(watcher.led().events, []);
+    }
+    tell.send(Leadership::Follower { leader: Some(id) }).unwrap();
+    let told = timeout(SOON, watcher.next()).await.unwrap().unwrap().unwrap();
+
+    let of = |node, leads: bool| {
+        let (old, new) = ((!leads).to_string(), leads.to_string());
+        let attributes = attributes([("leader.old", &old), ("leader.new", &new)]);
+        (Action::Update, Kind::Node, field::put_id(node), attributes)
+    };
+    let told: Vec<_> = told
+        .events
+        .into_iter()
+        .map(|it| (it.action(), it.kind(), it.id.clone(), told_of(it)))
+        .collect();
+    assert_eq!(told, [of(world.node, false), of(id, true)]);
+}
+
+#[tokio::test]
 async fn the_value_of_a_secret_is_not_told() {
     let mut world = World::new().await;
     let mut events = watch(&world, &[]);
