@@ -1,4 +1,5 @@
-//! Objects for people, in the order of Docker's `inspect --pretty`.
+//! Objects for people, in the layout of Docker's `inspect --pretty`, which scripts read too: its
+//! labels, its order, and tabs where it has tabs.
 
 mod node;
 mod service;
@@ -6,62 +7,43 @@ mod service;
 pub(crate) use node::node;
 pub(crate) use service::service;
 
-/// Lines that are built one by one; what is empty is left out.
+use std::fmt::Display;
+
+/// Lines that are built one by one.
 #[derive(Default)]
 struct Lines(String);
 
 impl Lines {
-    fn line(&mut self, label: &str, value: impl ToString) -> &mut Self {
-        self.0.push_str(&format!("{label}:\t{}\n", value.to_string()));
+    fn line(&mut self, line: impl Display) -> &mut Self {
+        self.0.push_str(&format!("{line}\n"));
         self
     }
 
     /// Left out when the value is empty.
-    fn some(&mut self, label: &str, value: impl ToString) -> &mut Self {
+    fn some(&mut self, label: &str, value: impl Display) -> &mut Self {
         let value = value.to_string();
-        if !value.is_empty() {
-            self.line(label, value);
-        }
-        self
-    }
-
-    fn title(&mut self, title: &str) -> &mut Self {
-        self.0.push_str(&format!("{title}:\n"));
-        self
-    }
-
-    fn raw(&mut self, line: &str) -> &mut Self {
-        self.0.push_str(line);
-        self.0.push('\n');
-        self
+        if value.is_empty() { self } else { self.line(format_args!("{label}{value}")) }
     }
 
     fn labels(
         &mut self,
         title: &str,
+        before: &str,
         labels: &std::collections::BTreeMap<String, String>,
     ) -> &mut Self {
         if !labels.is_empty() {
-            self.title(title);
+            self.line(title);
         }
         for (key, value) in labels {
-            self.raw(&format!(" - {key}{}{value}", if value.is_empty() { "" } else { "=" }));
+            let equals = if value.is_empty() { "" } else { "=" };
+            self.line(format_args!("{before}{key}{equals}{value}"));
         }
         self
     }
 
-    /// Labels and values below each other.
+    /// The lines, without an end of the last one.
     fn finish(self) -> String {
-        let mut text = String::new();
-        for line in self.0.lines() {
-            let line = match line.split_once(":\t") {
-                Some((label, value)) => format!("{:<16} {value}", format!("{label}:")),
-                None => line.to_owned(),
-            };
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text.trim_end().to_owned()
+        self.0.trim_end().to_owned()
     }
 }
 

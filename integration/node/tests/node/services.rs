@@ -279,12 +279,12 @@ fn a_service_is_shown_for_people() {
         "Name:           web",
         "Service Mode:   Replicated",
         " Replicas:      2",
-        " - of=web",
-        " Constraints:   node.role==manager",
+        " of=web",
+        " Constraints:   [node.role==manager]",
         " Env:           A=1",
         " Target:        /data",
         " Memory:        64MiB",
-        "  PublishMode:  host",
+        "  PublishMode = host",
     ] {
         let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(shown.ok().lines().any(|it| squeezed(it) == squeezed(line)), "{line:?} in {shown}");

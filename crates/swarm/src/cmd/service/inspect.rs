@@ -3,6 +3,7 @@
 //! Prints a JSON array in the shape of Docker's API.
 
 use swarm_client::Client;
+use swarm_types::Timestamp;
 
 use crate::output::Printer;
 use crate::view::{ReadArgs, json, pretty};
@@ -31,8 +32,9 @@ pub(crate) async fn run(args: Inspect, client: &Client, out: &mut Printer) -> an
         }
     }
     if args.pretty {
+        let now = Timestamp::now();
         for (at, service) in found.iter().enumerate() {
-            out.line(if at > 0 { "\n" } else { "" }.to_owned() + &pretty::service(service))?;
+            out.line(if at > 0 { "\n" } else { "" }.to_owned() + &pretty::service(service, now))?;
         }
     } else {
         let shown: Vec<_> = found.iter().map(json::service).collect();

@@ -1,6 +1,11 @@
 //! A node for people.
 
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use swarm_types::Node;
+use swarm_types::object::node::NodeDescription;
 use swarm_types::spec::node::NodeRole;
 use swarm_types::text::binary_size;
 
@@ -11,52 +16,101 @@ use crate::view::node_list::manager_status;
 /// The node; `leads` when its manager does.
 pub(crate) fn node(node: &Node, leads: bool) -> String {
     let mut lines = Lines::default();
-    let description = &node.description;
-    lines.line("ID", node.id).some("Name", &node.spec.annotations.name);
-    lines.labels("Labels", &node.spec.annotations.labels);
-    lines.line("Hostname", &description.hostname).line("Joined at", time(node.meta.created_at));
-    lines.title("Status").line(" State", capitalized(node.status.state.as_str()));
-    lines.some(" Message", &node.status.message);
-    lines.line(" Availability", capitalized(node.spec.availability.as_str()));
-    lines.line(" Address", &node.status.addr);
+    lines.line(format_args!("ID:\t\t\t{}", node.id));
+    lines.some("Name:\t\t\t", &node.spec.annotations.name);
+    lines.labels("Labels:", " - ", &node.spec.annotations.labels);
+    lines.line(format_args!("{:<23}\t{}", "Hostname:", node.description.hostname));
+    lines.line(format_args!("{:<23}\t{}", "Joined at:", time(node.meta.created_at)));
+    lines.line("Status:");
+    lines.line(format_args!(" State:\t\t\t{}", capitalized(node.status.state.as_str())));
+    lines.some(" Message:\t\t", &node.status.message);
+    let availability = capitalized(node.spec.availability.as_str());
+    lines.line(format_args!("{:<23}\t{availability}", " Availability:"));
+    lines.some(" Address:\t\t", &node.status.addr);
     if node.role == NodeRole::Manager {
-        lines.title("Manager Status").line(" Address", &node.manager_addr);
-        lines.line(" Raft Status", capitalized(manager_status(node, false)));
-        lines.line(" Leader", if leads { "Yes" } else { "No" });
+        lines.line("Manager Status:");
+        lines.line(format_args!(" Address:\t\t{}", node.manager_addr));
+        lines.line(format_args!(" Raft Status:\t\t{}", capitalized(manager_status(node, false))));
+        lines.line(format_args!(" Leader:\t\t{}", if leads { "Yes" } else { "No" }));
     }
-    lines.title("Platform").line(" Operating System", &description.platform.os);
-    lines.line(" Architecture", &description.platform.architecture);
-    lines.title("Resources").line(" CPUs", description.nano_cpus / 1_000_000_000);
-    lines.line(" Memory", binary_size(description.memory_bytes.unsigned_abs()));
-    if !description.plugins.is_empty() {
-        lines.title("Plugins");
-        for plugin in &description.plugins {
-            lines.line(&format!(" {}", plugin.kind), &plugin.name);
-        }
-    }
-    lines.line("Engine Version", &description.engine_version);
-    lines.labels("Engine Labels", &description.engine_labels);
+    description(&mut lines, &node.description);
     lines.finish()
+}
+
+fn description(lines: &mut Lines, it: &NodeDescription) {
+    lines.line("Platform:");
+    lines.line(format_args!(" Operating System:\t{}", it.platform.os));
+    lines.line(format_args!(" Architecture:\t\t{}", it.platform.architecture));
+    lines.line("Resources:");
+    lines.line(format_args!(" CPUs:\t\t\t{}", it.nano_cpus / 1_000_000_000));
+    lines.line(format_args!(" Memory:\t\t{}", binary_size(it.memory_bytes.unsigned_abs())));
+    let mut plugins = BTreeMap::<&str, Vec<&str>>::new();
+    for plugin in &it.plugins {
+        plugins.entry(&plugin.kind).or_default().push(&plugin.name);
+    }
+    if !plugins.is_empty() {
+        lines.line("Plugins:");
+    }
+    for (kind, names) in plugins {
+        lines.line(format_args!(" {kind}:\t\t{}", names.join(", ")));
+    }
+    lines.line(format_args!("Engine Version:\t\t{}", it.engine_version));
+    lines.labels("Engine Labels:", " - ", &it.engine_labels);
+    if !it.tls.trust_root.is_empty() {
+        lines.line("TLS Info:").line(" TrustRoot:").line(&it.tls.trust_root);
+        lines.line(format_args!(" Issuer Subject:\t{}", STANDARD.encode(&it.tls.issuer_subject)));
+        let key = STANDARD.encode(&it.tls.issuer_public_key);
+        lines.line(format_args!(" Issuer Public Key:\t{key}"));
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use swarm_types::object::node::Plugin;
+
     use super::*;
     use crate::view::fixture;
 
+    /// Labels, order and tabs are those of Docker 28 for such a node.
     #[test]
-    fn a_node_is_shown_in_dockers_order() {
-        let shown = node(&fixture::node("m1", 1), true);
+    fn a_node_is_laid_out_as_docker_does() {
+        let mut m1 = fixture::node("m1", 1);
+        m1.spec.annotations.labels = [("x".to_owned(), "y".to_owned())].into();
+        m1.status.addr = "10.0.0.5".to_owned();
+        m1.manager_addr = "10.0.0.5:2377".to_owned();
+        m1.description.nano_cpus = 2_000_000_000;
+        m1.description.memory_bytes = 4_124_000_000;
+        let plugin = |kind: &str, name: &str| Plugin { kind: kind.into(), name: name.into() };
+        m1.description.plugins =
+            vec![plugin("Network", "overlay"), plugin("Log", "json-file"), plugin("Network", "b")];
 
-        let at = |label: &str| shown.find(label).unwrap_or_else(|| panic!("no {label}: {shown}"));
-        let labels = [
-            "ID:",
-            "Hostname:",
-            "Joined at:",
-            "Status:",
-            " State:          Ready",
-            " Leader:         Yes",
-        ];
-        assert!(labels.map(at).is_sorted());
+        let expected = "\
+ID:\t\t\tM1
+Labels:
+ - x=y
+Hostname:              \tm1
+Joined at:             \t1970-01-01 00:00:00.0 +0000 utc
+Status:
+ State:\t\t\tReady
+ Availability:         \tActive
+ Address:\t\t10.0.0.5
+Manager Status:
+ Address:\t\t10.0.0.5:2377
+ Raft Status:\t\tReachable
+ Leader:\t\tYes
+Platform:
+ Operating System:\tlinux
+ Architecture:\t\tx86_64
+Resources:
+ CPUs:\t\t\t2
+ Memory:\t\t3.841GiB
+Plugins:
+ Log:\t\tjson-file
+ Network:\t\toverlay, b
+Engine Version:\t\t0.1.0"
+            .replace("M1", m1.id.as_str());
+        m1.description.platform.os = "linux".to_owned();
+        m1.description.platform.architecture = "x86_64".to_owned();
+        assert_eq!(node(&m1, true), expected);
     }
 }
