@@ -6,9 +6,11 @@ mod flags;
 mod options;
 mod output;
 mod terminal;
+mod usage;
 mod view;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,7 +48,13 @@ fn log_dir(mut args: impl Iterator<Item = OsString>) -> Option<PathBuf> {
 /// Help is a result; a usage error ends with 1, as Docker's does.
 fn refuse(usage: &clap::Error) -> ExitCode {
     // There is nowhere left to tell that it cannot be told.
-    let _ = usage.print();
+    let _ = if usage.use_stderr() {
+        let args: Vec<String> =
+            std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        std::io::stderr().write_all(usage::text(usage, &args).as_bytes())
+    } else {
+        usage.print()
+    };
     if usage.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

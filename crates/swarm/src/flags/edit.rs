@@ -2,6 +2,7 @@
 //!
 //! What each pair does to its list stands in [`values`]; here stands which list that is.
 
+mod missing;
 mod values;
 
 use std::path::PathBuf;
@@ -58,7 +59,7 @@ pub(crate) struct Edits {
     /// Add: port: [PUBLISHED:]TARGET[/PROTOCOL] or target=...,published=...,mode=...
     #[arg(long, value_name = "PORT", value_parser = published)]
     publish_add: Vec<Ports>,
-    /// Remove it
+    /// Remove it; published in mode host: target=...,mode=host
     #[arg(long, value_name = "TARGET[/PROTOCOL]", value_parser = grammar::port_to_remove)]
     publish_rm: Vec<PortConfig>,
     /// Add: line of the hosts file
@@ -139,6 +140,11 @@ pub(crate) struct Edits {
 }
 
 impl Edits {
+    /// What is to be removed from `spec` and is not there, one sentence each.
+    pub(crate) fn missing(&self, spec: &ServiceSpec) -> Vec<String> {
+        missing::told(self, spec)
+    }
+
     /// Changes the lists of a spec.
     ///
     /// # Errors

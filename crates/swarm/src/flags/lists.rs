@@ -114,7 +114,7 @@ impl Lists {
         spec.task.placement.preferences = self.placement_pref;
         spec.task.resources.reservations.generic = edit::distinct(self.generic_resource)?;
         for name in self.network {
-            spec.task.networks.extend(network(&name)?);
+            spec.task.networks.extend(network("--network", &name)?);
         }
         Ok(())
     }

@@ -23,20 +23,16 @@ pub(crate) fn container(spec: &mut ServiceSpec) -> anyhow::Result<&mut Container
     }
 }
 
-/// The networks every node has. `bridge` is what a service gets that names none.
-pub(crate) fn network(name: &str) -> anyhow::Result<Option<NetworkAttachmentConfig>> {
-    let name = match name.split_once('=') {
-        Some(_) => {
-            anyhow::bail!("--network {name} is not supported yet: name host, none or bridge")
-        }
-        None => name,
-    };
+/// The networks every node has, as `flag` names one. `None` is `bridge`, which a service has
+/// that names none.
+pub(crate) fn network(flag: &str, name: &str) -> anyhow::Result<Option<NetworkAttachmentConfig>> {
     let target = match name {
         "bridge" | "default" => return Ok(None),
         "host" => NetworkTarget::Host,
         "none" => NetworkTarget::None,
         _ => anyhow::bail!(
-            "--network {name} is not supported yet: this version has host, none and bridge"
+            "{flag} {name}: no such network; networks between nodes are not supported yet, \
+             there are bridge, host and none"
         ),
     };
     Ok(Some(NetworkAttachmentConfig { target, ..NetworkAttachmentConfig::default() }))

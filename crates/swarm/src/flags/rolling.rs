@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use swarm_types::spec::service::{FailureAction, ServiceSpec, UpdateConfig, UpdateOrder};
-use swarm_types::text::parse_duration;
 
 use super::grammar::{self, word};
 
@@ -19,13 +18,13 @@ pub(crate) struct Rolling {
 #[derive(clap::Args, Debug, Default)]
 struct UpdateFlags {
     /// Slots changed at a time; 0 means all at once [default: 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     update_parallelism: Option<u64>,
     /// Pause between slots [default: 0s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     update_delay: Option<Duration>,
     /// How long a new task is watched [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     update_monitor: Option<Duration>,
     /// What follows too many failures: pause, continue, rollback [default: pause]
     #[arg(long, value_name = "ACTION", value_parser = update_action)]
@@ -41,13 +40,13 @@ struct UpdateFlags {
 #[derive(clap::Args, Debug, Default)]
 struct RollbackFlags {
     /// Slots changed at a time; 0 means all at once [default: 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     rollback_parallelism: Option<u64>,
     /// Pause between slots [default: 0s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     rollback_delay: Option<Duration>,
     /// How long a new task is watched [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     rollback_monitor: Option<Duration>,
     /// What follows too many failures: pause, continue [default: pause]
     #[arg(long, value_name = "ACTION", value_parser = rollback_action)]

@@ -6,7 +6,7 @@ use swarm_types::spec::Driver;
 use swarm_types::spec::container::{CredentialSpec, HealthConfig, Isolation};
 use swarm_types::spec::service::{EndpointMode, ServiceSpec};
 use swarm_types::spec::task::RestartCondition;
-use swarm_types::text::{parse_bytes, parse_cpus, parse_duration};
+use swarm_types::text::parse_cpus;
 
 use super::container;
 use super::grammar::{self, Words, word};
@@ -52,7 +52,7 @@ struct Process {
     #[arg(long, value_name = "SIGNAL")]
     stop_signal: Option<String>,
     /// Time between the stop signal and SIGKILL [default: 10s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     stop_grace_period: Option<Duration>,
     /// Isolation technology: default, process, hyperv
     #[arg(long, value_name = "NAME", value_parser = isolation)]
@@ -72,25 +72,25 @@ struct Resources {
     #[arg(long, value_name = "CPUS", value_parser = parse_cpus, allow_hyphen_values = true)]
     limit_cpu: Option<i64>,
     /// Most memory a task may use; 0 means no limit
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, allow_hyphen_values = true)]
+    #[arg(long, value_name = "BYTES", value_parser = grammar::bytes, allow_hyphen_values = true)]
     limit_memory: Option<i64>,
     /// Most processes of a task; 0 means no limit
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<i64>, allow_hyphen_values = true)]
     limit_pids: Option<i64>,
     /// CPUs the scheduler sets aside for a task
     #[arg(long, value_name = "CPUS", value_parser = parse_cpus, allow_hyphen_values = true)]
     reserve_cpu: Option<i64>,
     /// Memory the scheduler sets aside for a task
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, allow_hyphen_values = true)]
+    #[arg(long, value_name = "BYTES", value_parser = grammar::bytes, allow_hyphen_values = true)]
     reserve_memory: Option<i64>,
     /// Memory and swap together; -1 means unlimited swap
     #[arg(long, value_name = "BYTES", value_parser = grammar::bytes_or_unlimited, allow_hyphen_values = true)]
     memory_swap: Option<i64>,
     /// How eagerly memory is swapped out, 0 to 100; -1 is the kernel's default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(-1..=100), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = |text: &str| grammar::within(text, -1..=100), allow_hyphen_values = true)]
     memory_swappiness: Option<i64>,
     /// How eagerly the kernel kills the container when memory is short, -1000 to 1000
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(-1000..=1000), allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = |text: &str| grammar::within(text, -1000..=1000), allow_hyphen_values = true)]
     oom_score_adj: Option<i64>,
 }
 
@@ -100,13 +100,13 @@ struct Restart {
     #[arg(long, value_name = "CONDITION", value_parser = condition)]
     restart_condition: Option<RestartCondition>,
     /// Pause before a replacement starts [default: 5s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     restart_delay: Option<Duration>,
     /// Replacements per slot; 0 means unlimited
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     restart_max_attempts: Option<u64>,
     /// Window in which attempts count; 0s means all of them
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     restart_window: Option<Duration>,
 }
 
@@ -116,19 +116,19 @@ struct Health {
     #[arg(long, value_name = "COMMAND")]
     health_cmd: Option<String>,
     /// Time between probes
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     health_interval: Option<Duration>,
     /// Time a probe may take
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     health_timeout: Option<Duration>,
     /// Failures in a row that make a container unhealthy
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u32>, allow_hyphen_values = true)]
     health_retries: Option<u32>,
     /// Time after the start in which failures do not count
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     health_start_period: Option<Duration>,
     /// Time between probes within the start period
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = grammar::duration, allow_hyphen_values = true)]
     health_start_interval: Option<Duration>,
     /// Do not check health, whatever the image says
     #[arg(long, conflicts_with_all = ["health_cmd", "health_interval", "health_timeout", "health_retries", "health_start_period", "health_start_interval"])]
@@ -138,7 +138,7 @@ struct Health {
 #[derive(clap::Args, Debug, Default)]
 struct Placing {
     /// At most that many tasks per node; 0 means unlimited
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     replicas_max_per_node: Option<u64>,
     /// How clients find the tasks: vip or dnsrr
     #[arg(long, value_name = "MODE", value_parser = endpoint_mode)]

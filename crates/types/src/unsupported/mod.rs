@@ -48,7 +48,7 @@ pub const UNSUPPORTED: &[Feature] = &[
     Feature {
         field: "EndpointSpec.Ports.PublishMode",
         present: |it| it.endpoint.ports.iter().any(|port| port.mode == PublishMode::Ingress),
-        hint: "until ports are published on every node, pass --publish mode=host,...",
+        hint: "until ports are published on every node, publish on the task's node: mode=host,target=...",
     },
     row("TaskTemplate.NetworkAttachmentSpec", |it| {
         matches!(it.task.runtime, TaskRuntime::Attachment(_))

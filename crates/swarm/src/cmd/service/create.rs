@@ -9,7 +9,7 @@ use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use super::settle::{self, Wait};
 use crate::credentials;
 use crate::flags::container;
-use crate::flags::grammar::word;
+use crate::flags::grammar::{self, word};
 use crate::flags::lists::Lists;
 use crate::flags::rolling::Rolling;
 use crate::flags::settings::Settings;
@@ -24,10 +24,10 @@ pub(crate) struct Create {
     #[arg(long, value_name = "MODE", value_parser = mode)]
     mode: Option<Mode>,
     /// Number of tasks [default: 1]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     replicas: Option<u64>,
     /// Tasks of a job that run at once [default: its replicas]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     max_concurrent: Option<u64>,
     #[command(flatten)]
     lists: Lists,

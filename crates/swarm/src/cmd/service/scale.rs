@@ -7,6 +7,7 @@ use swarm_types::ServiceId;
 use swarm_types::spec::service::ServiceMode;
 
 use super::settle::{self, Wait};
+use crate::flags::grammar;
 use crate::output::Printer;
 
 #[derive(clap::Args, Debug)]
@@ -47,9 +48,11 @@ async fn scale(name: &str, replicas: u64, client: &Client) -> anyhow::Result<Ser
 }
 
 fn parse_target(text: &str) -> Result<(String, u64), String> {
-    let (name, replicas) = text.split_once('=').ok_or("expected SERVICE=REPLICAS")?;
-    let replicas =
-        replicas.parse().map_err(|_| format!("{replicas:?} is not a number of replicas"))?;
+    let (name, replicas) = text
+        .split_once('=')
+        .ok_or_else(|| format!("invalid scale specifier '{text}': expected SERVICE=REPLICAS"))?;
+    let invalid = |why| format!("invalid replicas value {replicas}: {why}");
+    let replicas = grammar::count(replicas).map_err(invalid)?;
     if name.is_empty() {
         return Err("the service's name is missing: SERVICE=REPLICAS".to_owned());
     }

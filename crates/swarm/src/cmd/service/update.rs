@@ -27,10 +27,10 @@ pub(crate) struct Update {
     #[arg(long, value_name = "COMMAND", value_parser = grammar::words, allow_hyphen_values = true)]
     args: Option<Words>,
     /// Number of tasks of a replicated service
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     replicas: Option<u64>,
     /// Accepted as Docker does, and changes nothing
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = grammar::count::<u64>, allow_hyphen_values = true)]
     max_concurrent: Option<u64>,
     #[command(flatten)]
     edits: Edits,
@@ -63,6 +63,7 @@ pub(crate) async fn run(args: Update, client: &Client, out: &mut Printer) -> any
     }
     let (name, wait, with_auth) = (args.service.clone(), args.wait, args.with_registry_auth);
     let service = client.service(&name, Consistency::Linearizable).await?.value;
+    let missing = args.edits.missing(&service.spec);
     let mut spec = edited(args, &service)?;
     if with_auth {
         let container = container(&mut spec)?;
@@ -71,7 +72,7 @@ pub(crate) async fn run(args: Update, client: &Client, out: &mut Printer) -> any
     let changed = client.update_service(&service, &spec).await;
     let changed = changed.with_context(|| format!("update service {name}"))?;
 
-    for warning in &changed.warnings {
+    for warning in missing.iter().chain(&changed.warnings) {
         out.warn(warning);
     }
     out.line(&name)?;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use swarm_types::spec::container::Ulimit;
 use swarm_types::spec::mount::Mount;
-use swarm_types::spec::service::PortConfig;
-use swarm_types::spec::task::{GenericResource, NetworkAttachmentConfig};
+use swarm_types::spec::service::{PortConfig, Protocol, PublishMode};
+use swarm_types::spec::task::{GenericResource, NetworkAttachmentConfig, NetworkTarget};
 
 use crate::flags::{grammar, network};
+use crate::view::json::words;
 
 /// Removes by key first, then adds or replaces.
 pub(super) fn labels(
@@ -65,7 +66,6 @@ pub(super) fn ports<'a>(
     add: impl Iterator<Item = &'a PortConfig>,
     rm: &[PortConfig],
 ) {
-    let place = |port: &PortConfig| (port.target, port.protocol, port.mode);
     let before = ports.len();
     ports.retain(|port| !rm.iter().any(|removed| place(removed) == place(port)));
     let mut changed = ports.len() != before;
@@ -80,6 +80,11 @@ pub(super) fn ports<'a>(
             format!("{}:{}/{}/{:?}", port.published, port.target, port.protocol.as_str(), port.mode)
         });
     }
+}
+
+/// What a port is removed by.
+pub(super) const fn place(port: &PortConfig) -> (u16, Protocol, PublishMode) {
+    (port.target, port.protocol, port.mode)
 }
 
 /// Adds or replaces by kind.
@@ -118,27 +123,54 @@ fn kind_of(resource: &GenericResource) -> &String {
     }
 }
 
-/// Adding a network twice is an error; sorted by target.
+/// Adding a network twice is an error, and adding one beside one that stands alone; sorted by
+/// target. A service that names none is on `bridge`.
 pub(super) fn networks(
     networks: &mut Vec<NetworkAttachmentConfig>,
     add: &[String],
     rm: &[String],
 ) -> anyhow::Result<()> {
-    if add.is_empty() && rm.is_empty() {
-        return Ok(());
-    }
+    let mut on_bridge = networks.is_empty();
     for name in rm {
-        let removed = network(name)?;
+        let removed = network("--network-rm", name)?;
         networks.retain(|it| Some(it.target) != removed.as_ref().map(|network| network.target));
+        on_bridge &= removed.is_some();
     }
     for name in add {
-        let Some(added) = network(name)? else { continue };
-        let known = networks.iter().any(|it| it.target == added.target);
-        anyhow::ensure!(!known, "service is already attached to network {name}");
-        networks.push(added);
+        let added = network("--network-add", name)?;
+        let there = match &added {
+            Some(added) => networks.iter().any(|it| it.target == added.target),
+            None => on_bridge,
+        };
+        anyhow::ensure!(!there, "service is already attached to network {name}");
+        let other = if on_bridge { Some("bridge".to_owned()) } else { alone(networks, &added) };
+        if let Some(other) = other {
+            anyhow::bail!(
+                "--network-add {name}: the service is attached to network {other}, and one of \
+                 the two excludes the other; pass --network-rm {other} too"
+            );
+        }
+        on_bridge = added.is_none();
+        networks.extend(added);
     }
+    anyhow::ensure!(
+        on_bridge || !networks.is_empty() || !rm.iter().any(|name| name == "bridge"),
+        "--network-rm bridge: a service is on bridge when it names no other network; \
+         pass --network-add host or none too"
+    );
     networks.sort_by_key(|network| network.target);
     Ok(())
+}
+
+/// A network that cannot stand beside the one to add, or that one not beside it.
+fn alone(
+    networks: &[NetworkAttachmentConfig],
+    added: &Option<NetworkAttachmentConfig>,
+) -> Option<String> {
+    let joins = |it: &NetworkAttachmentConfig| matches!(it.target, NetworkTarget::Network(_));
+    let added_joins = added.as_ref().is_some_and(joins);
+    let other = networks.iter().find(|it| !added_joins || !joins(it));
+    other.map(|it| words::network(it.target))
 }
 
 /// Removes a name everywhere, or `NAME:IP` at that address; lines without names go.
@@ -147,12 +179,7 @@ pub(super) fn hosts(hosts: &mut Vec<String>, add: Vec<String>, rm: &[String]) {
     for line in hosts.drain(..) {
         let mut words = line.split_whitespace();
         let Some(address) = words.next() else { continue };
-        let removed = |name: &str| {
-            rm.iter().any(|it| match it.split_once([':', '=']) {
-                Some((host, at)) => host == name && at.trim_matches(['[', ']']) == address,
-                None => it == name,
-            })
-        };
+        let removed = |name: &&str| rm.iter().any(|it| takes_host(it, address, name));
         let names: Vec<&str> = words.filter(|name| !removed(name)).collect();
         if !names.is_empty() {
             lines.push(format!("{address} {}", names.join(" ")));
@@ -161,6 +188,14 @@ pub(super) fn hosts(hosts: &mut Vec<String>, add: Vec<String>, rm: &[String]) {
     lines.extend(add);
     let mut seen = BTreeSet::new();
     hosts.extend(lines.into_iter().filter(|line| seen.insert(line.clone())));
+}
+
+/// Whether `NAME` or `NAME:IP` takes that name from the line of that address.
+pub(super) fn takes_host(removed: &str, address: &str, name: &str) -> bool {
+    match removed.split_once([':', '=']) {
+        Some((host, at)) => host == name && at.trim_matches(['[', ']']) == address,
+        None => removed == name,
+    }
 }
 
 /// Adds or replaces by name; sorted by name.

@@ -5,6 +5,9 @@ mod list;
 mod mount;
 mod port;
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use swarm_types::spec::container::Ulimit;
 use swarm_types::spec::task::{GenericResource, PlacementPreference};
 
@@ -42,14 +45,15 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
 pub(crate) fn variable(text: &str) -> Result<String, String> {
     match text.split('=').next() {
         Some(key) if !key.is_empty() => Ok(text.to_owned()),
-        _ => Err("a variable needs a name: KEY or KEY=VALUE".to_owned()),
+        _ => Err(format!("invalid environment variable: {text}: expected KEY or KEY=VALUE")),
     }
 }
 
 /// `NAME:IP` or `NAME=IP`, with an IPv6 address in brackets or not, as a line of a hosts file.
 pub(crate) fn host(text: &str) -> Result<String, String> {
+    let parts = text.split_once('=').or_else(|| text.split_once(':'));
     let (name, address) =
-        text.split_once('=').or_else(|| text.split_once(':')).ok_or("expected NAME:IP")?;
+        parts.ok_or_else(|| format!("bad format for add-host: {text:?}: expected NAME:IP"))?;
     let bare = address.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(address);
     if name.is_empty() || name.contains(char::is_whitespace) {
         return Err("the host's name is missing: NAME:IP".to_owned());
@@ -63,7 +67,8 @@ pub(crate) fn host(text: &str) -> Result<String, String> {
 /// A literal address.
 pub(crate) fn address(text: &str) -> Result<String, String> {
     let address: Result<std::net::IpAddr, _> = text.trim().parse();
-    address.map(|address| address.to_string()).map_err(|_| "not an IP address".to_owned())
+    let incorrect = |_| format!("IP address is not correctly formatted: {text}");
+    address.map(|address| address.to_string()).map_err(incorrect)
 }
 
 /// A domain, or `.` for none.
@@ -116,7 +121,9 @@ pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
         "sigpending",
         "stack",
     ];
-    let (name, values) = text.split_once('=').ok_or("expected NAME=SOFT[:HARD]")?;
+    let (name, values) = text
+        .split_once('=')
+        .ok_or_else(|| format!("invalid ulimit argument: {text}: expected NAME=SOFT[:HARD]"))?;
     let (soft, hard) = values.split_once(':').unwrap_or((values, values));
     let number = |word: &str| word.parse::<i64>().map_err(|_| format!("{word:?} is not a limit"));
     let (soft, hard) = (number(soft)?, number(hard)?);
@@ -145,12 +152,37 @@ pub(crate) fn ratio(text: &str) -> Result<u32, String> {
     Ok((ratio * 1e6).round() as u32)
 }
 
+/// A whole number, 0 or more.
+pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = text.parse::<u64>().ok().and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| "expected a whole number, 0 or more".to_owned())
+}
+
+/// A whole number within these bounds.
+pub(crate) fn within(text: &str, bounds: RangeInclusive<i64>) -> Result<i64, String> {
+    let number = text.parse::<i64>().ok().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| {
+        format!("expected a whole number from {} to {}", bounds.start(), bounds.end())
+    })
+}
+
+/// Such as `1m30s`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    if text.starts_with('-') {
+        return Err("duration cannot be negative".to_owned());
+    }
+    swarm_types::text::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// Such as `512m`.
+pub(crate) fn bytes(text: &str) -> Result<i64, String> {
+    let invalid = |_| format!("invalid size: '{text}', expected a number with a unit such as 512m");
+    swarm_types::text::parse_bytes(text).map_err(invalid)
+}
+
 /// Bytes, or -1 for no limit.
 pub(crate) fn bytes_or_unlimited(text: &str) -> Result<i64, String> {
-    if text == "-1" {
-        return Ok(-1);
-    }
-    swarm_types::text::parse_bytes(text).map_err(|error| error.to_string())
+    if text == "-1" { Ok(-1) } else { bytes(text) }
 }
 
 /// One of these words, whatever its case.

@@ -6,9 +6,8 @@ use swarm_types::spec::Driver;
 use swarm_types::spec::mount::{
     BindOptions, Consistency, Mount, MountKind, Propagation, TmpfsOptions,
 };
-use swarm_types::text::parse_bytes;
 
-use super::{fields, word};
+use super::{bytes, fields, word};
 
 const KINDS: [(&str, MountKind); 6] = [
     ("volume", MountKind::Volume),
@@ -44,7 +43,7 @@ pub(crate) fn mount(text: &str) -> Result<Mount, String> {
                     (flag.to_owned(), "true")
                 }
                 "bind-nonrecursive" => return Err(NON_RECURSIVE.to_owned()),
-                _ => return Err(format!("invalid field {field:?}: expected KEY=VALUE")),
+                _ => return Err(format!("invalid field '{field}' must be a key=value pair")),
             },
         };
         draft.set(&key, value)?;
@@ -65,7 +64,10 @@ struct Draft {
 impl Draft {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         match key {
-            "type" => self.mount.kind = word(value, &KINDS)?,
+            "type" => {
+                self.mount.kind = word(value, &KINDS)
+                    .map_err(|known| format!("invalid mount type '{value}': {known}"))?;
+            }
             "source" | "src" => self.mount.source = absolute(value)?,
             "target" | "dst" | "destination" => value.clone_into(&mut self.mount.target),
             "readonly" | "ro" => self.mount.read_only = flag(key, value)?,
@@ -79,7 +81,7 @@ impl Draft {
                 Some(("bind", _)) => return self.set_bind(key, value),
                 Some(("volume", _)) => return self.set_volume(key, value),
                 Some(("tmpfs", _)) => return self.set_tmpfs(key, value),
-                _ => return Err(unexpected(key)),
+                _ => return Err(unexpected(key, value)),
             },
         }
         Ok(())
@@ -104,7 +106,7 @@ impl Draft {
                     );
                 }
             },
-            _ => return Err(unexpected(key)),
+            _ => return Err(unexpected(key, value)),
         }
         Ok(())
     }
@@ -127,7 +129,7 @@ impl Draft {
                 let driver = volume.driver.get_or_insert_with(Driver::default);
                 driver.options.insert(key.to_owned(), value.to_owned());
             }
-            _ => return Err(unexpected(key)),
+            _ => return Err(unexpected(key, value)),
         }
         Ok(())
     }
@@ -135,14 +137,12 @@ impl Draft {
     fn set_tmpfs(&mut self, key: &str, value: &str) -> Result<(), String> {
         let tmpfs = self.mount.tmpfs.get_or_insert_with(TmpfsOptions::default);
         match key {
-            "tmpfs-size" => {
-                tmpfs.size_bytes = parse_bytes(value).map_err(|error| error.to_string())?
-            }
+            "tmpfs-size" => tmpfs.size_bytes = bytes(value)?,
             "tmpfs-mode" => {
                 let mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o7777);
                 tmpfs.mode = mode.ok_or_else(|| format!("{value:?} is not a mode such as 1770"))?;
             }
-            _ => return Err(unexpected(key)),
+            _ => return Err(unexpected(key, value)),
         }
         Ok(())
     }
@@ -160,7 +160,9 @@ impl Draft {
             ("image", self.image, MountKind::Image),
         ] {
             if used && mount.kind != kind {
-                return Err(format!("'{family}-*' options are for mounts of type {family}"));
+                let found =
+                    KINDS.iter().find(|(_, it)| *it == mount.kind).map_or("", |(word, _)| word);
+                return Err(format!("cannot mix '{family}-*' options with mount type '{found}'"));
             }
         }
         if let Some(bind) = &mount.bind {
@@ -211,6 +213,6 @@ fn flag(key: &str, value: &str) -> Result<bool, String> {
     }
 }
 
-fn unexpected(key: &str) -> String {
-    format!("unknown option {key:?}")
+fn unexpected(key: &str, value: &str) -> String {
+    format!("unexpected key '{key}' in '{key}={value}'")
 }

@@ -31,7 +31,7 @@ fn long(text: &str) -> Result<PortConfig, String> {
             field.split_once('=').ok_or_else(|| format!("invalid field {field:?}"))?;
         let value = value.to_lowercase();
         match key.to_lowercase().as_str() {
-            "target" => port.target = number(&value)?,
+            "target" => port.target = number("target port", &value)?,
             "published" => port.published = published(&value)?,
             "protocol" => port.protocol = word(&value, &PROTOCOLS)?,
             "mode" => port.mode = word(&value, &MODES)?,
@@ -46,7 +46,8 @@ fn long(text: &str) -> Result<PortConfig, String> {
 
 fn short(text: &str) -> Result<Vec<PortConfig>, String> {
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = word(protocol, &PROTOCOLS)?;
+    let protocol = word(protocol, &PROTOCOLS)
+        .map_err(|known| format!("invalid proto: {protocol}: {known}"))?;
     let (outside, inside) = match ports.rsplit_once(':') {
         Some((outside, _)) if outside.contains(':') || outside.contains('.') => {
             return Err(
@@ -56,8 +57,9 @@ fn short(text: &str) -> Result<Vec<PortConfig>, String> {
         Some((outside, inside)) => (Some(outside).filter(|it| !it.is_empty()), inside),
         None => (None, ports),
     };
-    let inside = range(inside)?;
-    let Some(outside) = outside.map(range).transpose()? else {
+    let inside = range("containerPort", inside)?;
+    let outside = outside.map(|outside| range("hostPort", outside)).transpose()?;
+    let Some(outside) = outside else {
         return Ok(inside.map(|target| port(protocol, 0, target)).collect());
     };
     match (outside.len(), inside.len()) {
@@ -77,18 +79,19 @@ fn port(protocol: Protocol, published: u16, target: u16) -> PortConfig {
     PortConfig { protocol, published, target, ..PortConfig::default() }
 }
 
-fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+fn range(what: &str, text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (number(first)?, number(last)?);
+    let (first, last) = (number(what, first)?, number(what, last)?);
     if first > last {
         return Err(format!("{text:?} is not a range of ports"));
     }
     Ok(first..=last)
 }
 
-fn number(text: &str) -> Result<u16, String> {
+/// `what` it is in Docker's words, which scripts look for.
+fn number(what: &str, text: &str) -> Result<u16, String> {
     let number = text.parse::<u16>().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| format!("{text:?} is not a port from 1 to 65535"))
+    number.ok_or_else(|| format!("invalid {what}: {text}: expected a number from 1 to 65535"))
 }
 
 /// 0 asks for a port to be chosen.

@@ -33,19 +33,33 @@ pub(super) const RULES: &[Rule<ContainerSpec>] = &[
     Rule {
         id: "mount-source",
         field: "TaskTemplate.ContainerSpec.Mounts",
-        says: "a bind needs an absolute source, an image or cluster volume a source, a tmpfs none",
+        says: "a bind mount needs an absolute source path",
         found: |it| {
-            let good = |mount: &Mount| match mount.kind {
-                MountKind::Bind => is_absolute(&mount.source),
-                MountKind::Image | MountKind::Cluster | MountKind::NamedPipe => {
-                    !mount.source.is_empty()
-                }
-                MountKind::Tmpfs => mount.source.is_empty(),
-                MountKind::Volume => true,
-            };
-            it.mounts.iter().find(|mount| !good(mount)).map(|mount| shown(&mount.source))
+            let bad = |it: &&Mount| it.kind == MountKind::Bind && !is_absolute(&it.source);
+            it.mounts.iter().find(bad).map(|mount| shown(&mount.source))
         },
         breaks: |it| it.mounts = vec![mount(MountKind::Bind, "data", "/data")],
+    },
+    Rule {
+        id: "mount-source-tmpfs",
+        field: "TaskTemplate.ContainerSpec.Mounts",
+        says: "a tmpfs mount has no source",
+        found: |it| {
+            let bad = |it: &&Mount| it.kind == MountKind::Tmpfs && !it.source.is_empty();
+            it.mounts.iter().find(bad).map(|mount| shown(&mount.source))
+        },
+        breaks: |it| it.mounts = vec![mount(MountKind::Tmpfs, "data", "/data")],
+    },
+    Rule {
+        id: "mount-source-missing",
+        field: "TaskTemplate.ContainerSpec.Mounts",
+        says: "an image, cluster or npipe mount needs a source",
+        found: |it| {
+            let kinds = [MountKind::Image, MountKind::Cluster, MountKind::NamedPipe];
+            let bad = |it: &&Mount| kinds.contains(&it.kind) && it.source.is_empty();
+            it.mounts.iter().find(bad).map(|mount| format!("none for {}", shown(&mount.target)))
+        },
+        breaks: |it| it.mounts = vec![mount(MountKind::Image, "", "/data")],
     },
     Rule {
         id: "mount-options",

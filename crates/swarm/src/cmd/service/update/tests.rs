@@ -203,10 +203,89 @@ fn capabilities_have_three_states() {
 
 #[test]
 fn networks_are_added_once() {
-    let spec = after(&[&["--network-add", "host"]]);
+    let spec = after(&[&["--network-rm", "bridge", "--network-add", "host"]]);
     assert_eq!(spec.task.networks.len(), 1);
     assert!(update(spec.clone(), &["--network-add", "host"]).is_err());
     assert!(update(spec, &["--network-rm", "host"]).unwrap().task.networks.is_empty());
+}
+
+#[test]
+fn networks_that_exclude_each_other_are_refused_with_the_flag_that_helps() {
+    let on_bridge = || fixture::service("web", 1).spec;
+    let on_host = || after(&[&["--network-add", "host", "--network-rm", "bridge"]]);
+    for (spec, flags, parts) in [
+        (on_bridge(), &["--network-add", "host"][..], ["network bridge", "--network-rm bridge"]),
+        (on_bridge(), &["--network-add", "bridge"], ["already attached", "bridge"]),
+        (on_bridge(), &["--network-rm", "bridge"], ["--network-rm bridge", "--network-add host"]),
+        (on_host(), &["--network-add", "none"], ["network host", "--network-rm host"]),
+        (on_host(), &["--network-add", "bridge"], ["network host", "--network-rm host"]),
+        (on_host(), &["--network-rm", "nope"], ["--network-rm nope: no such", "bridge, host"]),
+        (on_host(), &["--network-add", "nope"], ["--network-add nope: no such", "bridge, host"]),
+    ] {
+        let refusal = update(spec, flags).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| refusal.contains(part)), "{flags:?}: {refusal}");
+    }
+    let moved = update(on_host(), &["--network-rm", "host", "--network-add", "bridge"]).unwrap();
+    assert!(moved.task.networks.is_empty());
+}
+
+fn missing(spec: &ServiceSpec, flags: &[&str]) -> Vec<String> {
+    let line = Line::try_parse_from([&["update"], flags, &["web"]].concat()).unwrap();
+    line.update.edits.missing(spec)
+}
+
+#[test]
+fn a_port_that_is_not_removed_is_named_with_the_flag_that_removes_it() {
+    let spec = after(&[&[
+        "--publish-add",
+        "target=80,published=81,mode=host",
+        "--publish-add",
+        "target=53,protocol=udp,mode=host",
+    ]]);
+
+    assert_eq!(
+        missing(&spec, &["--publish-rm", "80"]),
+        ["--publish-rm 80/tcp: no such port is published in mode ingress, nothing is removed; \
+          there is --publish-rm target=80,protocol=tcp,mode=host"]
+    );
+    assert_eq!(
+        missing(&spec, &["--publish-rm", "99/udp"]),
+        ["--publish-rm 99/udp: no such port is published in mode ingress, nothing is removed"]
+    );
+    let removed = &["--publish-rm", "target=80,protocol=tcp,mode=host"];
+    assert_eq!(missing(&spec, removed), [""; 0]);
+    assert_eq!(update(spec, removed).unwrap().endpoint.ports.len(), 1);
+}
+
+/// Every flag that removes: it tells of what is not there, and not of what is.
+#[test]
+fn nothing_is_left_in_silence_that_was_to_be_removed() {
+    for (list, there, gone) in [
+        ("label", "a=1", "a"),
+        ("container-label", "a=1", "a"),
+        ("env", "A=1", "A"),
+        ("group", "g", "g"),
+        ("mount", "source=a,target=/a", "/a"),
+        ("host", "db:10.0.0.1", "db:10.0.0.1"),
+        ("dns", "9.9.9.9", "9.9.9.9"),
+        ("dns-option", "o", "o"),
+        ("dns-search", "x.org", "x.org"),
+        ("sysctl", "a=1", "a"),
+        ("ulimit", "nofile=1", "nofile"),
+        ("constraint", "node.id==x", "node.id==x"),
+        ("placement-pref", "spread=node.labels.b", "spread=node.labels.b"),
+    ] {
+        let (add, rm) = (format!("--{list}-add"), format!("--{list}-rm"));
+        let with = after(&[&[&add, there]]);
+        let without = fixture::service("web", 1).spec;
+
+        assert_eq!(missing(&with, &[&rm, gone]), [""; 0]);
+        let told = missing(&without, &[&rm, gone]);
+        assert_eq!(told, [format!("{rm} {gone}: the service has none, nothing is removed")]);
+    }
+    let on_bridge = fixture::service("web", 1).spec;
+    assert_eq!(missing(&on_bridge, &["--network-rm", "host"]).len(), 1);
+    assert_eq!(missing(&on_bridge, &["--network-rm", "bridge"]), [""; 0]);
 }
 
 #[test]
