@@ -240,4 +240,4 @@ fn leaving(task: &Task) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

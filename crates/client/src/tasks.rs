@@ -163,9 +163,32 @@ impl Client {
     ///
     /// [`ClientError::NotFound`] and [`ClientError::Ambiguous`], beside those of [`Self::tasks`].
     pub async fn task(&self, wanted: &str, consistency: Consistency) -> Result<Task, ClientError> {
+        self.found_task(wanted, consistency, runs).await
+    }
+
+    /// The same, but of several of a slot the newest that has not ended: where it is to run, or
+    /// why it does not, is still open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::task`].
+    pub async fn newest_task(
+        &self,
+        wanted: &str,
+        consistency: Consistency,
+    ) -> Result<Task, ClientError> {
+        self.found_task(wanted, consistency, lives).await
+    }
+
+    async fn found_task(
+        &self,
+        wanted: &str,
+        consistency: Consistency,
+        comes_first: fn(&Task) -> bool,
+    ) -> Result<Task, ClientError> {
         let tasks = self.tasks(&TaskFilter::default(), consistency).await?.value;
         let nodes = self.nodes(consistency).await?.value;
-        find(wanted, &tasks, &nodes).cloned()
+        find(wanted, &tasks, &nodes, comes_first).cloned()
     }
 
     /// What tasks of this node wrote.
@@ -330,12 +353,26 @@ fn size(size: TerminalSize) -> v1::TerminalSize {
     v1::TerminalSize { rows: size.rows.into(), columns: size.columns.into() }
 }
 
-fn find<'a>(wanted: &str, tasks: &'a [Task], nodes: &[Node]) -> Result<&'a Task, ClientError> {
+fn runs(task: &Task) -> bool {
+    task.status.state == TaskState::Running
+}
+
+fn lives(task: &Task) -> bool {
+    !task.status.state.is_terminal()
+}
+
+/// Of several of a slot the newest of those that come first, else the newest.
+fn find<'a>(
+    wanted: &str,
+    tasks: &'a [Task],
+    nodes: &[Node],
+    comes_first: fn(&Task) -> bool,
+) -> Result<&'a Task, ClientError> {
     if let Some(exact) = tasks.iter().find(|task| task.id.as_str() == wanted) {
         return Ok(exact);
     }
     let named = tasks.iter().filter(|task| is_named(task, wanted, nodes));
-    let rank = |task: &&Task| (task.status.state == TaskState::Running, task.meta.created_at);
+    let rank = |task: &&Task| (comes_first(task), task.meta.created_at);
     match named.max_by_key(rank) {
         Some(task) => Ok(task),
         None => pick("task", wanted, tasks, |task| task.id.as_str(), |_| ""),
@@ -356,3 +393,6 @@ fn is_named(task: &Task, wanted: &str, nodes: &[Node]) -> bool {
     };
     (!task.template.global && place.parse() == Ok(task.slot)) || nodes.iter().any(on)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use swarm_types::{IdSource, Meta, Timestamp};
 
 use super::*;
 
-fn service(replicas: u64) -> Service {
+pub(crate) fn service(replicas: u64) -> Service {
     Service {
         id: IdSource::seeded(1).draw(),
         meta: Meta::default(),
@@ -19,7 +19,7 @@ fn service(replicas: u64) -> Service {
     }
 }
 
-fn task(service: &Service, slot: u64, state: TaskState) -> Task {
+pub(crate) fn task(service: &Service, slot: u64, state: TaskState) -> Task {
     let template = Template {
         service: Some(service.id),
         spec_version: 0,

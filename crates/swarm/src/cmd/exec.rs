@@ -8,12 +8,13 @@ mod detach;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use swarm_client::{
-    Client, Consistency, ExecCommand, ExecInput, ExecOutput, ExecSender, TerminalSize,
-};
+use anyhow::Context;
+use swarm_client::{Client, ExecCommand, ExecInput, ExecOutput, ExecSender, TerminalSize};
+use swarm_types::{Task, TaskState, Timestamp};
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cmd::task;
 use crate::flags::grammar;
 use crate::output::{Exit, Printer};
 use crate::terminal;
@@ -69,7 +70,8 @@ pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyho
         !(args.tty && args.interactive) || has_terminal,
         "the input device is not a TTY: leave --tty out"
     );
-    let task = client.task(&args.task, Consistency::Linearizable).await?;
+    let task = task::find(&args.task, "swarm service ps", client).await?;
+    can_take(&task)?;
     let command = ExecCommand {
         task: task.id,
         args: args.args,
@@ -81,7 +83,8 @@ pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyho
         stdin: args.interactive && !args.detach,
         privileged: args.privileged,
     };
-    let (mut output, sender) = client.exec(command).await?;
+    let about = || format!("run a command in task {}", task::named(&task));
+    let (mut output, sender) = client.exec(command).await.with_context(about)?;
     if args.detach {
         return finish(leave(&mut output, &sender).await?);
     }
@@ -96,7 +99,7 @@ pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyho
                 Ok(Some(ExecOutput::Stderr(bytes))) => out.error_bytes(&bytes)?,
                 Ok(Some(ExecOutput::Exit { code, why })) => break Ok(End::Exit(code, why)),
                 Ok(None) => break Ok(End::Lost),
-                Err(error) => break Err(error.into()),
+                Err(error) => break Err(error).with_context(about),
             },
             end = input.pump() => if let Some(end) = end { break Ok(end) },
         }
@@ -107,6 +110,18 @@ pub(crate) async fn run(args: Exec, client: &Client, out: &mut Printer) -> anyho
     };
     drop(raw);
     finish(ended?)
+}
+
+/// Refuses a task that has no process. One that is starting has one while its health is awaited.
+fn can_take(task: &Task) -> anyhow::Result<()> {
+    let state = task.status.state;
+    anyhow::ensure!(
+        state >= TaskState::Starting && !state.is_terminal(),
+        "task {} is not running: {}",
+        task::named(task),
+        task::standing(task, Timestamp::now())
+    );
+    Ok(())
 }
 
 /// Leaves the command running, and waits until the daemon has taken it over.
@@ -221,9 +236,31 @@ impl Input {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::view::fixture;
 
     fn code(end: End) -> Option<u8> {
         finish(end).err().and_then(|error| error.downcast_ref::<Exit>().map(|exit| exit.code))
+    }
+
+    #[test]
+    fn a_task_without_a_process_is_refused_by_name_state_and_reason() {
+        let mut it = fixture::task(&fixture::service("web", 1), 1, 1);
+        for (state, takes) in [
+            (TaskState::Pending, false),
+            (TaskState::Ready, false),
+            (TaskState::Starting, true),
+            (TaskState::Running, true),
+            (TaskState::Complete, false),
+            (TaskState::Failed, false),
+        ] {
+            it.status.state = state;
+            it.status.err = "no suitable node".into();
+            let refusal = can_take(&it).map_err(|error| error.to_string());
+            assert_eq!(refusal.is_ok(), takes, "{state:?}");
+            for part in ["web.1 (", "is not running", state.as_str(), "no suitable node"] {
+                assert!(takes || refusal.as_ref().unwrap_err().contains(part), "{refusal:?}");
+            }
+        }
     }
 
     #[test]

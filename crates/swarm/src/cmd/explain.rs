@@ -1,9 +1,11 @@
 //! `swarm explain TASK`
 //!
-//! Which node takes the task, which one refuses it and why.
+//! Which node takes the task, which one refuses it and why. Of several tasks of a slot it is
+//! about the newest that has not ended: while an old one runs, that is the one to be placed.
 
 use swarm_client::{Client, NodeVerdict, Verdict};
 
+use crate::cmd::task;
 use crate::output::{List, ListKind, Printer, Row};
 use crate::view::ReadArgs;
 
@@ -35,7 +37,8 @@ pub(crate) struct Explain {
 }
 
 pub(crate) async fn run(args: Explain, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let task = client.task(&args.task, args.read.consistency()).await?;
+    let found = client.newest_task(&args.task, args.read.consistency()).await;
+    let task = task::or_service(found, "swarm service ps", client).await?;
     let verdicts = client.explain(task.id, args.read.consistency()).await?;
     out.list(&list(verdicts))
 }

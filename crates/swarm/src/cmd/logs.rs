@@ -9,6 +9,7 @@ mod reader;
 use swarm_client::{Client, Consistency, LogPart, LogQuery, TaskFilter};
 use swarm_types::{ServiceId, Task, Timestamp};
 
+use crate::cmd::task;
 use crate::output::Printer;
 use crate::view::moment::{self, Moment};
 use format::Lines;
@@ -77,7 +78,13 @@ fn tail(text: &str) -> Result<Tail, String> {
 }
 
 pub(crate) async fn run(args: TaskLogs, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let task = client.task(&args.task, Consistency::Linearizable).await?;
+    let task = task::find(&args.task, "swarm service logs", client).await?;
+    anyhow::ensure!(
+        task.status.container.is_some(),
+        "task {} has written nothing: {}",
+        task::named(&task),
+        task::standing(&task, Timestamp::now())
+    );
     show(&args.options, Source::Task(Box::new(task)), client, out).await
 }
 
@@ -136,7 +143,7 @@ pub(crate) async fn show(
                 reader.read(&tasks);
             }
             reader::Event::Part(LogPart::Failure { task, why }) => {
-                failures.push(format!("logs of task {task}: {why}"));
+                failures.push(format!("logs of task {}: {why}", lines.label_of(task)));
             }
             reader::Event::Part(LogPart::Line { task, at, stderr, data, partial }) => {
                 if let Some(line) = lines.line(task, at, stderr, &data, partial) {

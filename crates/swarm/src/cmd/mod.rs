@@ -13,6 +13,7 @@ mod node;
 mod ps;
 mod service;
 mod stats;
+mod task;
 mod volume;
 
 use clap::Subcommand;

@@ -9,6 +9,7 @@ use swarm_client::{Client, Consistency, Often, TaskFilter, TaskStats};
 use swarm_types::TaskId;
 use swarm_types::text::{binary_size, decimal_size, natural_cmp, short_id};
 
+use crate::cmd::task;
 use crate::output::{List, ListKind, Printer, Row};
 
 static KIND: ListKind = ListKind {
@@ -48,7 +49,7 @@ pub(crate) struct Stats {
 pub(crate) async fn run(args: Stats, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let mut wanted = Vec::new();
     for name in &args.tasks {
-        wanted.push(client.task(name, Consistency::Linearizable).await?.id);
+        wanted.push(task::find(name, "swarm service ps", client).await?.id);
     }
     let mut stream = client.stats(&wanted, Often::EachSecond).await?;
     let mut names = Names::default();

@@ -107,6 +107,61 @@ fn a_command_line_that_makes_no_sense_shows_the_usage() {
 }
 
 #[test]
+fn what_cannot_be_filled_in_on_a_node_is_refused_before() {
+    let node = Node::founded();
+    let line = ["service", "create", "--detach", "--replicas", "0", "--name", "web"];
+    let bad = [&line[..], &["--hostname", "{{.Nope}}", "busybox:test"]].concat();
+    let words = ["TaskTemplate.ContainerSpec.Hostname", "field Nope", "Node, Service, Task"];
+    refused(&node.swarm(&bad), &words);
+    let good = [&line[..], &["--hostname", "{{.Task.Slot}}", "busybox:test"]].concat();
+    let _ = node.swarm(&good).ok();
+    let update = ["service", "update", "--detach", "--env-add", "A={{.Task.Nope}}", "web"];
+    refused(&node.swarm(&update), &["TaskTemplate.ContainerSpec.Env A", "field Nope"]);
+}
+
+#[test]
+fn a_task_that_does_not_run_is_named_with_its_state_and_reason() {
+    let node = Node::founded();
+    let line = ["service", "create", "--detach", "--name", "web"];
+    let nowhere = ["--constraint", "node.labels.a==b", "busybox:test"];
+    let _ = node.swarm(&[&line[..], &nowhere].concat()).ok();
+    let _ = node.history_when("no node takes the task", "web", |rows| {
+        rows.first().is_some_and(|row| row.error.contains("no suitable node"))
+    });
+
+    let exec = node.swarm(&["exec", "web.1", "true"]);
+    refused(&exec, &["web.1 (", "is not running: pending", "no suitable node"]);
+    let logs = node.swarm(&["logs", "web.1"]);
+    refused(&logs, &["web.1 (", "has written nothing: pending", "no suitable node"]);
+    let explained = node.swarm(&["explain", "web.1"]);
+    assert!(explained.ok().contains("node.labels.a"), "{explained}");
+    // What is a service and no task.
+    for (command, instead) in [
+        (&["logs", "web"][..], "swarm service logs web"),
+        (&["explain", "web"], "swarm service ps web"),
+        (&["exec", "web", "true"], "swarm service ps web"),
+        (&["stats", "web"], "swarm service ps web"),
+    ] {
+        refused(&node.swarm(command), &["web is a service, not a task", instead]);
+    }
+    refused(&node.swarm(&["logs", "nope"]), &["no such task: nope"]);
+}
+
+#[test]
+fn a_field_that_is_not_there_is_refused_with_those_there_are() {
+    let node = Node::founded();
+    for command in [
+        &["node", "inspect", "-f", "{{.Nope}}", "self"][..],
+        &["node", "ls", "--format", "{{.Nope}}"],
+    ] {
+        refused(&node.swarm(command), &["template parsing error", "field Nope", "ID, "]);
+    }
+    // One that is there and empty is no error.
+    let empty = ["node", "inspect", "-f", "<{{.Spec.Name}}>", "self"];
+    assert_eq!(node.swarm(&empty).ok().trim(), "<>");
+}
+
+#[test]
 fn a_task_without_its_image_says_so() {
     let node = Node::founded();
     let dir = node.dir().join("registry");

@@ -38,6 +38,11 @@ impl Lines {
         }
     }
 
+    /// What stands before the task's lines.
+    pub(super) fn label_of(&self, task: TaskId) -> String {
+        self.labels.get(&task).map_or_else(|| task.to_string(), |(label, _)| label.clone())
+    }
+
     /// `web.1.3kq9x8d5mzb1@m1`
     fn label(&self, task: &Task) -> String {
         let id = task.id.as_str();
@@ -117,6 +122,8 @@ mod tests {
         assert_eq!(line, format!("web.1.{short}@m1     | hello\n"));
         let look = Look { no_task_ids: true, timestamps: true, ..Look::default() };
         assert_eq!(shown(look).0, "1970-01-01T00:00:00.000000000Z web.1@m1     | hello\n");
+        let (lines, id, short) = lines(Look::default());
+        assert_eq!(lines.label_of(id), format!("web.1.{short}@m1"));
         assert_eq!(shown(Look { raw: true, ..Look::default() }).0, "hello\n");
         assert!(!shown(Look { no_resolve: true, ..Look::default() }).0.contains("web"));
     }
