@@ -162,8 +162,8 @@ mod tests {
                 "invalid argument \"x\" for \"--tty\" flag: one of true, false",
             ),
             (
-                "swarm service scale web=x",
-                "invalid argument \"web=x\" for <SERVICE=REPLICAS>...: invalid replicas value x: expected a whole number, 0 or more",
+                "swarm service scale web",
+                "invalid argument \"web\" for <SERVICE=REPLICAS>...: invalid scale specifier 'web': expected SERVICE=REPLICAS",
             ),
             ("swarm service update --replica 3 web", "unknown flag: --replica"),
             ("swarm service update -Z web", "unknown shorthand flag: 'Z' in -Z"),

@@ -58,7 +58,7 @@ impl Filters {
 }
 
 fn parse(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    let (key, value) = text.split_once('=').ok_or("bad format of filter (expected name=value)")?;
     Ok((key.trim().to_lowercase(), value.trim().to_owned()))
 }
 

@@ -85,7 +85,7 @@ fn unknown_services_are_named_and_the_known_ones_served() {
         assert!(ran.refusal().contains("no such service: nope"), "{ran}");
         assert!(!ran.stdout.is_empty(), "{ran}");
     }
-    refused(&node.swarm(&["service", "scale", "nope=1"]), &["no such service: nope"]);
+    refused(&node.swarm(&["service", "scale", "nope=1"]), &["nope: no such service: nope"]);
     assert!(node.swarm(&["service", "ls", "-q"]).ok().is_empty());
 }
 

@@ -16,18 +16,18 @@ pub(crate) struct Scale {
     wait: Wait,
     /// Services to scale
     #[arg(required = true, value_name = "SERVICE=REPLICAS", value_parser = parse_target)]
-    targets: Vec<(String, u64)>,
+    targets: Vec<(String, String)>,
 }
 
 pub(crate) async fn run(args: Scale, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let (mut scaled, mut failed) = (Vec::new(), Vec::new());
     for (name, replicas) in &args.targets {
-        match scale(name, *replicas, client).await {
+        match scale(name, replicas, client).await {
             Ok(service) => {
                 out.line(format_args!("{name} scaled to {replicas}"))?;
                 scaled.push(service);
             }
-            Err(error) => failed.push(format!("scale service {name}: {error:#}")),
+            Err(error) => failed.push(format!("{name}: {error:#}")),
         }
     }
     for service in scaled {
@@ -36,7 +36,8 @@ pub(crate) async fn run(args: Scale, client: &Client, out: &mut Printer) -> anyh
     crate::cmd::all_done(&failed)
 }
 
-async fn scale(name: &str, replicas: u64, client: &Client) -> anyhow::Result<ServiceId> {
+async fn scale(name: &str, replicas: &str, client: &Client) -> anyhow::Result<ServiceId> {
+    let replicas = number(replicas)?;
     let service = client.service(name, Consistency::Linearizable).await?.value;
     let mut spec = service.spec.clone();
     match &mut spec.mode {
@@ -47,16 +48,17 @@ async fn scale(name: &str, replicas: u64, client: &Client) -> anyhow::Result<Ser
     Ok(client.update_service(&service, &spec).await?.service.id)
 }
 
-fn parse_target(text: &str) -> Result<(String, u64), String> {
-    let (name, replicas) = text
-        .split_once('=')
-        .ok_or_else(|| format!("invalid scale specifier '{text}': expected SERVICE=REPLICAS"))?;
-    let invalid = |why| format!("invalid replicas value {replicas}: {why}");
-    let replicas = grammar::count(replicas).map_err(invalid)?;
-    if name.is_empty() {
-        return Err("the service's name is missing: SERVICE=REPLICAS".to_owned());
+fn parse_target(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, replicas)) if !name.is_empty() => Ok((name.to_owned(), replicas.to_owned())),
+        _ => Err(format!("invalid scale specifier '{text}': expected SERVICE=REPLICAS")),
     }
-    Ok((name.to_owned(), replicas))
+}
+
+/// A number that is none is the failure of its service: the others are scaled.
+fn number(text: &str) -> anyhow::Result<u64> {
+    let invalid = |why| anyhow::anyhow!("invalid replicas value {text}: {why}");
+    grammar::count(text).map_err(invalid)
 }
 
 #[cfg(test)]
@@ -65,9 +67,14 @@ mod tests {
 
     #[test]
     fn targets_are_a_name_and_a_number() {
-        assert_eq!(parse_target("web=3"), Ok(("web".to_owned(), 3)));
-        for text in ["web", "=3", "web=", "web=-1", "web=x"] {
-            assert!(parse_target(text).is_err(), "{text}");
+        assert_eq!(parse_target("web=3"), Ok(("web".to_owned(), "3".to_owned())));
+        assert_eq!(number("3").unwrap(), 3);
+        for text in ["web", "=3"] {
+            assert!(parse_target(text).unwrap_err().contains(text));
+        }
+        for text in ["", "-1", "x"] {
+            let refusal = number(text).unwrap_err().to_string();
+            assert!(refusal.starts_with(&format!("invalid replicas value {text}: ")), "{refusal}");
         }
     }
 }
