@@ -55,6 +55,15 @@ async fn cleaned(world: &World, marker: &str) {
     }
 }
 
+/// Waits for the shell to become the command that has `marker` among its arguments.
+async fn began(marker: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while !runs(marker) {
+        assert!(Instant::now() < deadline, "it never ran");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Whether a process has `marker` among its arguments.
 fn runs(marker: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -176,12 +185,7 @@ async fn a_dropped_command_ends_and_leaves_nothing() {
     let world = world().await;
     let exec = world.runtime.exec("host", &sh("exec sleep 4711")).await.unwrap();
     let control = exec.control();
-    // The shell needs a moment to become it.
-    let deadline = Instant::now() + PATIENCE;
-    while !runs("4711") {
-        assert!(Instant::now() < deadline, "it never ran");
-        sleep(Duration::from_millis(5)).await;
-    }
+    began("4711").await;
     drop(exec);
     cleaned(&world, "4711").await;
     control.signal(Signal::TERM).await.unwrap();
@@ -248,7 +252,7 @@ async fn what_a_killed_daemon_left_is_ended_by_the_next() {
     let world = world().await;
     let exec = world.runtime.exec("host", &sh("exec sleep 4731")).await.unwrap();
     std::mem::forget(exec);
-    assert!(runs("4731"));
+    began("4731").await;
 
     let next = swarm_runtime::Runtime::connect(world.options.clone()).await.unwrap();
 
