@@ -1,7 +1,7 @@
 //! A container's life, one file per step.
 //!
 //! [`create`] makes the root file system and the record, [`run`] starts, signals and awaits the
-//! process, [`remove`] takes everything away, [`list`] tells what is there. A container runs
+//! process, [`remove`] takes everything away, also a [`shim`] without a container, [`list`] tells what is there. A container runs
 //! once. That it was started is marked on its record before the process runs, so that a container
 //! whose process was lost (a reboot, a killed shim) is never taken for a fresh one.
 //!
@@ -13,6 +13,7 @@ mod create;
 mod list;
 mod remove;
 mod run;
+mod shim;
 mod spec;
 mod supply;
 pub(crate) mod user;

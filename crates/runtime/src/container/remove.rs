@@ -4,7 +4,8 @@ use containerd_client::services::v1::DeleteContainerRequest;
 use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
 
 use super::create::check_id;
-use super::list;
+use super::shim::Shim;
+use super::{Status, list};
 use crate::error::Tolerate;
 use crate::rpc::{QUICK, rpc};
 use crate::{Error, Runtime};
@@ -24,11 +25,15 @@ impl Runtime {
         check_id(id)?;
         self.end(id).await?;
         self.delete_task(id).await?;
-        let kept = match self.container(id).await {
-            Ok(record) => Some(list::kept(&record)),
+        let record = match self.container(id).await {
+            Ok(record) => Some(record),
             Err(Error::NotFound { .. }) => None,
             Err(failure) => return Err(failure),
         };
+        if record.as_ref().is_some_and(|it| list::status(None, it) == Status::Created) {
+            self.end_shim(id).await;
+        }
+        let kept = record.as_ref().map(list::kept);
         // While the record names them.
         self.release_volumes(id, kept.as_ref()).await?;
         let request = DeleteContainerRequest { id: id.into() };
@@ -39,6 +44,17 @@ impl Runtime {
         record.or_absent()?;
         snapshot?;
         output
+    }
+
+    /// Ends the shim of a container without a process, which a start that was cut off left.
+    async fn end_shim(&self, id: &str) {
+        let namespace = self.options.namespace.clone();
+        let address = self.options.socket.to_string_lossy().into_owned();
+        let shim = Shim { namespace, id: id.into(), address };
+        let ended = tokio::task::spawn_blocking(move || shim.end()).await;
+        if let Err(error) = ended {
+            tracing::error!(%error, id, "look for a shim");
+        }
     }
 
     pub(super) async fn remove_snapshot(&self, id: &str) -> Result<(), Error> {
