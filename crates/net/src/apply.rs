@@ -14,8 +14,8 @@ use crate::diff::{Change, Op};
 use crate::error::NetError;
 use crate::names::{INSIDE, TABLE, link as link_of};
 use crate::netlink::nft::{self, Family};
-use crate::netlink::route::{self, Pair};
-use crate::netlink::{Message, Socket, conntrack};
+use crate::netlink::route::{self, Pair, Route};
+use crate::netlink::{Message, conntrack};
 use crate::observe::{Inside, Kernel};
 use crate::{netns, sysctl, table};
 
@@ -67,17 +67,17 @@ fn step(kernel: &mut Kernel, scope: Scope<'_>, op: &Op) -> io::Result<()> {
 fn on_host(kernel: &mut Kernel, scope: Scope<'_>, op: &Op) -> io::Result<()> {
     let message = match op {
         Op::CreateBridge(mac) => route::create_bridge(scope.bridge, *mac),
-        Op::BridgeUp => route::set_up(bridge(kernel, scope)?),
+        Op::BridgeUp => route::set_up(scope.bridge),
         Op::AddBridgeAddress(network) => route::add_address(bridge(kernel, scope)?, *network),
         Op::DeleteBridgeAddress(network) => route::delete_address(bridge(kernel, scope)?, *network),
         Op::Enslave(link) => route::enslave(link, bridge(kernel, scope)?),
         Op::Isolate(link) => {
             if Path::new("/proc/sys/net/ipv6").exists() {
-                kernel.route.send(vec![route::without_ipv6(link)])?;
+                kernel.route.send([route::without_ipv6(link)])?;
             }
             route::isolate(link)
         }
-        Op::DeleteLink(link) => return absent(kernel.route.send(vec![route::delete_link(link)])),
+        Op::DeleteLink(link) => return absent(kernel.route.send([route::delete_link(link)])),
         Op::CreatePair(mac) => {
             let master = bridge(kernel, scope)?;
             let inside = inside(kernel)?;
@@ -90,26 +90,26 @@ fn on_host(kernel: &mut Kernel, scope: Scope<'_>, op: &Op) -> io::Result<()> {
         }
         _ => return Ok(()),
     };
-    kernel.route.send(vec![message])
+    kernel.route.send([message])
 }
 
 fn within(inside: &mut Inside, op: &Op) -> io::Result<()> {
-    let name = if *op == Op::LoopbackUp { "lo" } else { INSIDE };
-    let link = route::link(&mut inside.route, name)?.ok_or(io::ErrorKind::NotFound)?.index;
+    let route = &mut inside.route;
     let message = match op {
-        Op::AddAddress(network) => route::add_address(link, *network),
-        Op::DeleteAddress(network) => route::delete_address(link, *network),
-        Op::DefaultRoute(gateway) => route::default_route(link, *gateway),
-        _ => route::set_up(link),
+        Op::LoopbackUp => route::set_up("lo"),
+        Op::AddAddress(network) => route::add_address(index(route, INSIDE)?, *network),
+        Op::DeleteAddress(network) => route::delete_address(index(route, INSIDE)?, *network),
+        Op::DefaultRoute(gateway) => route::default_route(index(route, INSIDE)?, *gateway),
+        _ => route::set_up(INSIDE),
     };
-    inside.route.send(vec![message])
+    route.send([message])
 }
 
 /// The kernel tells the bridge of a link's carrier from a work queue, mostly within a millisecond.
 /// A port that takes longer than [`PATIENCE`] costs its task a repeated packet, not its life.
-fn await_port(socket: &mut Socket, name: &str) -> io::Result<()> {
+fn await_port(route: &mut Route, name: &str) -> io::Result<()> {
     let start = Instant::now();
-    while !route::link(socket, name)?.is_some_and(|link| link.forwarding) {
+    while !route::link(route, name)?.is_some_and(|link| link.forwarding) {
         if start.elapsed() > PATIENCE {
             warn!(link = name, "the bridge does not pass frames of this port yet");
             break;
@@ -124,8 +124,11 @@ fn inside(kernel: &mut Kernel) -> io::Result<&mut Inside> {
 }
 
 fn bridge(kernel: &mut Kernel, scope: Scope<'_>) -> io::Result<u32> {
-    let link = route::link(&mut kernel.route, scope.bridge)?;
-    Ok(link.ok_or(io::ErrorKind::NotFound)?.index)
+    index(&mut kernel.route, scope.bridge)
+}
+
+fn index(route: &mut Route, name: &str) -> io::Result<u32> {
+    Ok(route::link(route, name)?.ok_or(io::ErrorKind::NotFound)?.index)
 }
 
 fn message(change: &Change) -> Message {

@@ -9,9 +9,9 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::error::NetError;
 use crate::names::TABLE;
+use crate::netlink::Socket;
 use crate::netlink::nft::{self, Family};
-use crate::netlink::route::{self, Pair};
-use crate::netlink::{Protocol, Socket};
+use crate::netlink::route::{self, Pair, Route};
 use crate::netns::{self, Propagation, on_thread};
 use crate::table;
 use crate::wish::Options;
@@ -105,7 +105,7 @@ fn kernel() -> Vec<Lack> {
 }
 
 fn bridge() -> io::Result<()> {
-    Socket::open(Protocol::Route)?.send(vec![route::create_bridge("swarm0", [2, 66, 0, 0, 0, 1])])
+    Route::open()?.send([route::create_bridge("swarm0", [2, 66, 0, 0, 0, 1])])
 }
 
 fn pair() -> io::Result<()> {
@@ -113,7 +113,7 @@ fn pair() -> io::Result<()> {
     let mac = [2, 66, 0, 0, 0, 2];
     let pair =
         Pair { name: "sw0", alias: "sw0", master: 0, netns: netns.as_fd(), inside: "sw1", mac };
-    Socket::open(Protocol::Route)?.send(route::create_pair(&pair))
+    Route::open()?.send(route::create_pair(&pair))
 }
 
 fn chain_of(chain: &nft::Chain) -> io::Result<()> {
@@ -125,7 +125,7 @@ fn chain_of(chain: &nft::Chain) -> io::Result<()> {
     ];
     let rules = table::rules(chain.name, "swarm0", subnet);
     changes.extend(rules.iter().map(|rule| nft::append_rule(TABLE, chain.name, rule)));
-    let mut socket = Socket::open(Protocol::Netfilter)?;
+    let mut socket = Socket::open()?;
     nft::batch(&mut socket, changes)?;
     nft::chains(&mut socket, Family::Inet).map(drop)
 }

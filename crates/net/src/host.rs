@@ -29,6 +29,8 @@ pub(crate) struct Host {
     namespaces: PathBuf,
     gateway: Ipv4Network,
     leases: Mutex<Leases>,
+    /// Those at rest: as many as were in use at once.
+    kernels: Mutex<Vec<Kernel>>,
 }
 
 impl Host {
@@ -48,13 +50,29 @@ impl Host {
         let leases = Leases::open(&state, subnet)?;
         let gateway = Ipv4Network::new(leases.gateway(), subnet.prefix()).unwrap_or(subnet);
         let bridge = options.bridge.clone();
-        let host = Self { bridge, namespaces, gateway, leases: Mutex::new(leases) };
+        let (leases, kernels) = (Mutex::new(leases), Mutex::new(vec![kernel]));
+        let host = Self { bridge, namespaces, gateway, leases, kernels };
         host.repair()?;
         Ok(host)
     }
 
     fn leases(&self) -> MutexGuard<'_, Leases> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work` with sockets of the host's namespace, which are opened once and used again.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Kernel) -> Result<T, NetError>,
+    ) -> Result<T, NetError> {
+        let resting = || self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = resting().pop();
+        let mut kernel = found.map_or_else(Kernel::open, Ok)?;
+        // After a failure an answer may still be on its way: those sockets are not used again.
+        let done = work(&mut kernel)?;
+        kernel.inside = None;
+        resting().push(kernel);
+        Ok(done)
     }
 
     pub(crate) fn bridge(&self) -> &str {
@@ -67,9 +85,12 @@ impl Host {
 
     /// Brings what all tasks share to what it should be.
     pub(crate) fn repair(&self) -> Result<(), NetError> {
-        let mut kernel = Kernel::open()?;
+        self.with(|kernel| self.repair_with(kernel))
+    }
+
+    fn repair_with(&self, kernel: &mut Kernel) -> Result<(), NetError> {
         let settings = diff::settings(&self.bridge).into_iter().map(|(name, _)| name);
-        let seen = observe::host(&mut kernel, &self.bridge, settings)?;
+        let seen = observe::host(kernel, &self.bridge, settings)?;
         let ops = {
             let leases = self.leases();
             let (subnet, leases) = (leases.subnet(), leases.all());
@@ -79,14 +100,15 @@ impl Host {
         if !ops.is_empty() {
             info!(bridge = self.bridge, steps = ops.len(), "repair the gateway network");
         }
-        apply(&mut kernel, self.scope("", Path::new("")), &ops)
+        apply(kernel, self.scope("", Path::new("")), &ops)
     }
 
     /// The route of this host that leads into the bridge's subnet elsewhere, if one appeared.
     pub(crate) fn clash(&self) -> Result<Option<Ipv4Network>, NetError> {
-        let mut kernel = Kernel::open()?;
-        let routes = routes(&mut kernel)?;
-        Ok(subnet::clash(self.subnet(), &routes, index(&mut kernel, &self.bridge)?))
+        self.with(|kernel| {
+            let routes = routes(kernel)?;
+            Ok(subnet::clash(self.subnet(), &routes, index(kernel, &self.bridge)?))
+        })
     }
 
     pub(crate) fn attach(&self, id: &str, wish: &Wish) -> Result<Attached, NetError> {
@@ -99,11 +121,12 @@ impl Host {
         let dropped: Vec<_> =
             before.into_iter().filter(|(key, _)| !elements.iter().any(|(k, _)| k == key)).collect();
         let netns = self.namespaces.join(names::netns(id));
-        let mut kernel = Kernel::open()?;
         let keys = elements.iter().chain(&dropped).map(|(key, _)| key.clone());
-        let seen = observe::task(&mut kernel, id, &netns, &self.bridge, keys)?;
-        let task = TaskWish { id, lease: &lease, gateway: self.gateway, dropped: &dropped };
-        apply(&mut kernel, self.scope(id, &netns), &diff::task(&task, &seen))?;
+        self.with(|kernel| {
+            let seen = observe::task(kernel, id, &netns, &self.bridge, keys)?;
+            let task = TaskWish { id, lease: &lease, gateway: self.gateway, dropped: &dropped };
+            apply(kernel, self.scope(id, &netns), &diff::task(&task, &seen))
+        })?;
         Ok(self.attached(netns, lease))
     }
 
@@ -115,14 +138,14 @@ impl Host {
     pub(crate) fn detach(&self, id: &str) -> Result<(), NetError> {
         let lease = self.leases().get(id).cloned();
         let netns = self.namespaces.join(names::netns(id));
-        clear(&self.bridge, id, &netns, lease.as_ref())?;
+        self.with(|kernel| clear(kernel, &self.bridge, id, &netns, lease.as_ref()))?;
         self.leases().release(id)
     }
 
     /// Everything that carries an id, whether whole or left by a crash.
     pub(crate) fn ids(&self) -> Result<BTreeSet<String>, NetError> {
         let mut ids: BTreeSet<String> = self.leases().all().keys().cloned().collect();
-        ids.extend(strays(&self.namespaces)?);
+        ids.extend(self.with(|kernel| strays(kernel, &self.namespaces))?);
         Ok(ids)
     }
 
@@ -134,10 +157,10 @@ impl Host {
 /// Removes everything a node with these options ever made, and nothing else.
 pub(crate) fn purge(options: &Options) -> Result<(), NetError> {
     let (namespaces, state) = (namespaces(options), state(options));
-    for id in strays(&namespaces)? {
-        clear(&options.bridge, &id, &namespaces.join(names::netns(&id)), None)?;
-    }
     let mut kernel = Kernel::open()?;
+    for id in strays(&mut kernel, &namespaces)? {
+        clear(&mut kernel, &options.bridge, &id, &namespaces.join(names::netns(&id)), None)?;
+    }
     let seen = observe::host(&mut kernel, &options.bridge, std::iter::empty())?;
     let scope = Scope { bridge: &options.bridge, id: "", netns: &namespaces };
     apply(&mut kernel, scope, &diff::purge(&options.bridge, &seen))?;
@@ -177,19 +200,23 @@ fn put_back(state: &Path, seen: &observe::Host) -> Result<(), NetError> {
 }
 
 /// Takes away all that one id has in the kernel.
-fn clear(bridge: &str, id: &str, netns: &Path, lease: Option<&Lease>) -> Result<(), NetError> {
+fn clear(
+    kernel: &mut Kernel,
+    bridge: &str,
+    id: &str,
+    netns: &Path,
+    lease: Option<&Lease>,
+) -> Result<(), NetError> {
     let keys = lease.map(table::elements).unwrap_or_default();
-    let mut kernel = Kernel::open()?;
-    let seen = observe::outside(&mut kernel, id, bridge, keys.into_iter().map(|(key, _)| key))?;
-    apply(&mut kernel, Scope { bridge, id, netns }, &diff::gone(id, lease, &seen))
+    let seen = observe::outside(kernel, id, bridge, keys.into_iter().map(|(key, _)| key))?;
+    apply(kernel, Scope { bridge, id, netns }, &diff::gone(id, lease, &seen))
 }
 
 /// Ids of namespace files and of links.
-fn strays(namespaces: &Path) -> Result<BTreeSet<String>, NetError> {
+fn strays(kernel: &mut Kernel, namespaces: &Path) -> Result<BTreeSet<String>, NetError> {
     let files = netns::list(namespaces)?;
     let mut ids: BTreeSet<String> =
         files.iter().filter_map(|file| names::id_of_netns(file)).map(str::to_owned).collect();
-    let mut kernel = Kernel::open()?;
     let links =
         route::links(&mut kernel.route).map_err(|source| NetError::kernel("list links", source))?;
     let ours = links.into_iter().filter(|link| names::link(&link.alias) == link.name);
@@ -216,6 +243,6 @@ fn index(kernel: &mut Kernel, link: &str) -> Result<u32, NetError> {
     Ok(found.map_or(u32::MAX, |link| link.index))
 }
 
-fn routes(kernel: &mut Kernel) -> Result<Vec<route::Route>, NetError> {
-    route::routes(&mut kernel.route).map_err(|source| NetError::kernel("list routes", source))
+fn routes(kernel: &mut Kernel) -> Result<Vec<route::Way>, NetError> {
+    route::ways(&mut kernel.route).map_err(|source| NetError::kernel("list routes", source))
 }

@@ -8,7 +8,7 @@
 //!
 //! Which tasks there are is the caller's business, as are tasks on the host's own network.
 //!
-//! - `netlink`: the kernel's protocols in bytes; `netns`: namespaces bound to files.
+//! - `netlink`: what is said to the kernel; `netns`: namespaces bound to files.
 //! - `lease`, `ports`, `subnet`: who has which address and port, and what is free.
 //! - `table`: the rules of the bridge, as `nft list table inet swarm` shows them.
 //! - `host` puts the steps together on one thread; `net` gives threads; `watch` repairs.

@@ -10,15 +10,15 @@ use ipnetwork::Ipv4Network;
 
 use crate::error::NetError;
 use crate::names::{INSIDE, TABLE, link as link_of};
+use crate::netlink::Socket;
 use crate::netlink::nft::{self, Element, Family, FoundChain, FoundRule};
-use crate::netlink::route::{self, Link};
-use crate::netlink::{Protocol, Socket};
+use crate::netlink::route::{self, Link, Route};
 use crate::{netns, sysctl, table};
 
 /// Sockets into the host's namespace, and into one task's once its thread is there.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    pub(crate) route: Socket,
+    pub(crate) route: Route,
     pub(crate) nft: Socket,
     pub(crate) inside: Option<Inside>,
 }
@@ -27,21 +27,20 @@ pub(crate) struct Kernel {
 #[derive(Debug)]
 pub(crate) struct Inside {
     pub(crate) netns: File,
-    pub(crate) route: Socket,
+    pub(crate) route: Route,
 }
 
 impl Kernel {
     /// Opens the host's sockets in the namespace of the calling thread.
     pub(crate) fn open() -> Result<Self, NetError> {
-        let open = |protocol| {
-            Socket::open(protocol).map_err(|source| NetError::kernel("open netlink", source))
-        };
-        Ok(Self { route: open(Protocol::Route)?, nft: open(Protocol::Netfilter)?, inside: None })
+        let failed = |source| NetError::kernel("open netlink", source);
+        let route = Route::open().map_err(failed)?;
+        Ok(Self { route, nft: Socket::open().map_err(failed)?, inside: None })
     }
 
     /// Remembers the namespace the calling thread has just entered.
     pub(crate) fn entered(&mut self, netns: File) -> io::Result<()> {
-        self.inside = Some(Inside { netns, route: Socket::open(Protocol::Route)? });
+        self.inside = Some(Inside { netns, route: self.route.again()? });
         Ok(())
     }
 }
@@ -78,7 +77,7 @@ pub(crate) fn host(
     let index = found.as_ref().map_or(0, |link| link.index);
     let addresses = route::addresses(&mut kernel.route).map_err(failed("list addresses"))?;
     Ok(Host {
-        other_bridges: links.iter().any(|link| link.kind == "bridge" && link.name != bridge),
+        other_bridges: links.iter().any(|link| link.is_bridge && link.name != bridge),
         ports: links.into_iter().filter(|link| crate::names::is_link(&link.name)).collect(),
         addresses: addresses
             .into_iter()
@@ -174,15 +173,15 @@ pub(crate) fn outside(
     Ok(task)
 }
 
-fn within(socket: &mut Socket, task: &mut Task) -> io::Result<()> {
-    task.loopback_up = route::link(socket, "lo")?.is_some_and(|link| link.up);
-    task.link = route::link(socket, INSIDE)?;
+fn within(route: &mut Route, task: &mut Task) -> io::Result<()> {
+    task.loopback_up = route::link(route, "lo")?.is_some_and(|link| link.up);
+    task.link = route::link(route, INSIDE)?;
     let Some(index) = task.link.as_ref().map(|link| link.index) else { return Ok(()) };
-    let addresses = route::addresses(socket)?.into_iter();
+    let addresses = route::addresses(route)?.into_iter();
     task.addresses =
         addresses.filter(|one| one.link == index).map(|address| address.network).collect();
-    let routes = route::routes(socket)?.into_iter();
-    let default = |route: &route::Route| route.to.prefix() == 0 && route.link == index;
-    task.gateway = routes.filter(default).find_map(|route| route.gateway);
+    let ways = route::ways(route)?.into_iter();
+    let default = |way: &route::Way| way.to.prefix() == 0 && way.link == index;
+    task.gateway = ways.filter(default).find_map(|way| way.gateway);
     Ok(())
 }

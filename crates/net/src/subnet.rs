@@ -7,14 +7,14 @@ use ipnetwork::Ipv4Network;
 
 use crate::error::NetError;
 use crate::lease::file;
-use crate::netlink::route::Route;
+use crate::netlink::route::Way;
 
 /// The subnet kept in `dir`, or the first clear one, which is kept from then on. Routes of the link
 /// `own`, the bridge an earlier run made, are in nobody's way.
 pub(crate) fn settle(
     dir: &Path,
     wish: Ipv4Network,
-    routes: &[Route],
+    routes: &[Way],
     own: u32,
 ) -> Result<Ipv4Network, NetError> {
     let path = dir.join("subnet");
@@ -30,7 +30,7 @@ pub(crate) fn settle(
 /// The wished subnet, or the next one that no route overlaps.
 ///
 /// 10.0.0.0/8 is left to overlays.
-fn choose(wish: Ipv4Network, routes: &[Route], own: u32) -> Option<Ipv4Network> {
+fn choose(wish: Ipv4Network, routes: &[Way], own: u32) -> Option<Ipv4Network> {
     let first = std::iter::once(wish);
     let large = (16..=31).rev().map(|b| (Ipv4Addr::new(172, b, 0, 0), 16));
     let small = (0..16).map(|c| (Ipv4Addr::new(192, 168, c * 16, 0), 20));
@@ -39,10 +39,9 @@ fn choose(wish: Ipv4Network, routes: &[Route], own: u32) -> Option<Ipv4Network> 
 }
 
 /// A route of the host into `subnet`, other than by the link `own`.
-pub(crate) fn clash(subnet: Ipv4Network, routes: &[Route], own: u32) -> Option<Ipv4Network> {
-    let into =
-        |route: &&Route| route.to.prefix() > 0 && route.link != own && subnet.overlaps(route.to);
-    routes.iter().find(into).map(|route| route.to)
+pub(crate) fn clash(subnet: Ipv4Network, routes: &[Way], own: u32) -> Option<Ipv4Network> {
+    let into = |way: &&Way| way.to.prefix() > 0 && way.link != own && subnet.overlaps(way.to);
+    routes.iter().find(into).map(|way| way.to)
 }
 
 #[cfg(test)]
@@ -52,8 +51,8 @@ mod tests {
     /// No link has this index.
     const NONE: u32 = u32::MAX;
 
-    fn to(network: &str) -> Route {
-        Route { to: network.parse().unwrap(), link: 3, gateway: None }
+    fn to(network: &str) -> Way {
+        Way { to: network.parse().unwrap(), link: 3, gateway: None }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnetwork::Ipv4Network;
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -16,7 +17,8 @@ use tracing::warn;
 use crate::error::NetError;
 use crate::net::Shared;
 use crate::netlink::message::Answer;
-use crate::netlink::{Group, Protocol, Socket, nft, route};
+use crate::netlink::route::{Link, Links};
+use crate::netlink::{Socket, nft};
 use crate::netns::{THREAD, on_thread};
 
 const FULL: Duration = Duration::from_secs(30);
@@ -36,26 +38,24 @@ impl Drop for Watch {
 impl Watch {
     /// Starts to listen before it returns: no change after that is missed.
     pub(crate) fn start(shared: Arc<Shared>) -> Result<Self, NetError> {
-        let listen = |protocol, group| {
-            Socket::listen(protocol, group)
-                // SAFETY: the socket owns its descriptor and never replaces or closes it.
-                .and_then(|socket| Ok(unsafe { AsyncFd::register(socket) }?))
-                .map_err(|source| NetError::kernel("listen to netlink", source))
-        };
-        let tables = listen(Protocol::Netfilter, Group::Tables)?;
-        let links = listen(Protocol::Route, Group::Links)?;
+        let failed = |source| NetError::kernel("listen to netlink", source);
+        let tables = Socket::listen()
+            // SAFETY: the socket owns its descriptor and never replaces or closes it.
+            .and_then(|socket| Ok(unsafe { AsyncFd::register(socket) }?))
+            .map_err(failed)?;
+        let links = Links::listen().map_err(failed)?;
         Ok(Self(tokio::spawn(watch(shared, tables, links))))
     }
 }
 
-async fn watch(shared: Arc<Shared>, tables: AsyncFd<Socket>, links: AsyncFd<Socket>) {
+async fn watch(shared: Arc<Shared>, tables: AsyncFd<Socket>, mut links: Links) {
     let mut full = interval(FULL);
     full.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reported = None;
     loop {
         let due = tokio::select! {
             heard = heard(&tables, |answer| nft::foreign_change(answer, THREAD)) => heard,
-            heard = heard(&links, |answer| breaks(answer, shared.host.bridge())) => heard,
+            () = links.heard(|news| breaks(news, shared.host.bridge())) => true,
             _ = full.tick() => {
                 report_clash(&shared, &mut reported).await;
                 true
@@ -88,11 +88,15 @@ async fn heard(socket: &AsyncFd<Socket>, matters: impl Fn(&Answer) -> bool) -> b
 }
 
 /// Whether a link's news is that the bridge is gone or down.
-fn breaks(answer: &Answer, bridge: &str) -> bool {
-    let link = route::parse_link(&answer.body);
-    let whole = answer.body.first() == Some(&0);
-    let lost = answer.kind == route::DELLINK || answer.kind == route::NEWLINK && !link.up;
-    whole && lost && link.name == bridge
+fn breaks(news: &RouteNetlinkMessage, bridge: &str) -> bool {
+    let (RouteNetlinkMessage::NewLink(link) | RouteNetlinkMessage::DelLink(link)) = news else {
+        return false;
+    };
+    // Other families tell of the bridge as a switch.
+    let whole = link.header.interface_family == AddressFamily::Unspec;
+    let gone = matches!(news, RouteNetlinkMessage::DelLink(_));
+    let link = Link::from(link.clone());
+    whole && (gone || !link.up) && link.name == bridge
 }
 
 async fn report_clash(shared: &Arc<Shared>, reported: &mut Option<Ipv4Network>) {

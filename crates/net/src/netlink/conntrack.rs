@@ -6,7 +6,9 @@
 use std::io;
 use std::net::Ipv4Addr;
 
-use super::message::{ACK, DUMP, Message, find};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP};
+
+use super::message::{Message, find};
 use super::socket::Socket;
 
 const SUBSYSTEM: u16 = 1 << 8;
@@ -24,7 +26,7 @@ const GENERIC: [u8; 4] = [2, 0, 0, 0];
 
 /// Forgets every connection that `address` answers.
 pub(crate) fn forget(socket: &mut Socket, address: Ipv4Addr) -> io::Result<()> {
-    let all = match socket.ask(Message::new(GET, DUMP, &GENERIC)) {
+    let all = match socket.ask(Message::new(GET, NLM_F_DUMP, &GENERIC)) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
         other => other?,
     };
@@ -34,7 +36,7 @@ pub(crate) fn forget(socket: &mut Socket, address: Ipv4Addr) -> io::Result<()> {
         if find(reply, IP_V4_SRC) != address.octets() {
             continue;
         }
-        let mut delete = Message::new(DELETE, ACK, &GENERIC);
+        let mut delete = Message::new(DELETE, NLM_F_ACK, &GENERIC);
         for kind in [TUPLE_ORIG, ID, ZONE] {
             let value = find(attributes, kind);
             if !value.is_empty() {

@@ -1,28 +1,6 @@
 //! Netlink messages: a header, a fixed part, and attributes that may hold attributes.
 
-/// Ask for an acknowledgement.
-pub(crate) const ACK: u16 = 4;
-/// Make it if it is not there.
-pub(crate) const CREATE: u16 = 0x400;
-/// Refuse what is there already.
-pub(crate) const EXCL: u16 = 0x200;
-/// Replace what is there.
-pub(crate) const REPLACE: u16 = 0x100;
-/// Add at the end instead of the front.
-pub(crate) const APPEND: u16 = 0x800;
-/// Everything of a kind.
-pub(crate) const DUMP: u16 = 0x300;
-
-/// The kind of an acknowledgement or refusal.
-pub(crate) const ERROR: u16 = 2;
-/// The kind that ends a dump.
-pub(crate) const DONE: u16 = 3;
-/// Set on a dump that changed while it was read.
-pub(crate) const TORN: u16 = 0x10;
-
-const REQUEST: u16 = 1;
-const HEADER: usize = 16;
-const NESTED: u16 = 0x8000;
+use rtnetlink::packet_core::{NLA_F_NESTED, NLM_F_ACK, NLM_F_REQUEST, NetlinkBuffer, NlasIterator};
 
 /// One message on its way to the kernel.
 #[derive(Clone, Debug)]
@@ -36,7 +14,7 @@ impl Message {
         let mut bytes = Vec::with_capacity(256);
         bytes.extend(0_u32.to_ne_bytes());
         bytes.extend(kind.to_ne_bytes());
-        bytes.extend((flags | REQUEST).to_ne_bytes());
+        bytes.extend((flags | NLM_F_REQUEST).to_ne_bytes());
         bytes.extend([0; 8]);
         bytes.extend(fixed);
         Self { bytes }
@@ -47,15 +25,6 @@ impl Message {
         self.bytes.extend(value);
         self.end(start);
         self
-    }
-
-    pub(crate) fn u8(self, kind: u16, value: u8) -> Self {
-        self.attr(kind, &[value])
-    }
-
-    /// A number in the byte order of this host.
-    pub(crate) fn u32(self, kind: u16, value: u32) -> Self {
-        self.attr(kind, &value.to_ne_bytes())
     }
 
     /// A number in the byte order of the network.
@@ -73,16 +42,10 @@ impl Message {
     }
 
     pub(crate) fn nest(mut self, kind: u16, fill: impl FnOnce(Self) -> Self) -> Self {
-        let start = self.begin(kind | NESTED);
+        let start = self.begin(kind | NLA_F_NESTED);
         let mut filled = fill(self);
         filled.end(start);
         filled
-    }
-
-    /// Bytes inside an attribute that are no attribute, as the peer of a veth pair begins with.
-    pub(crate) fn fixed(mut self, bytes: &[u8]) -> Self {
-        self.bytes.extend(bytes);
-        self
     }
 
     fn begin(&mut self, kind: u16) -> usize {
@@ -110,7 +73,7 @@ impl Message {
 
     /// Whether the kernel is asked to acknowledge it.
     pub(crate) fn wants_ack(&self) -> bool {
-        u16::from_ne_bytes([self.bytes[6], self.bytes[7]]) & ACK != 0
+        u16::from_ne_bytes([self.bytes[6], self.bytes[7]]) & NLM_F_ACK != 0
     }
 }
 
@@ -127,30 +90,24 @@ pub(crate) struct Answer {
 /// Cuts what one read of a socket returned into messages; a torn tail is left out.
 pub(crate) fn answers(mut bytes: &[u8]) -> Vec<Answer> {
     let mut all = Vec::new();
-    while bytes.len() >= HEADER {
-        let length = number(bytes, 0) as usize;
-        if length < HEADER || length > bytes.len() {
-            break;
-        }
+    while let Ok(message) = NetlinkBuffer::new_checked(bytes) {
         all.push(Answer {
-            kind: u16::from_ne_bytes([bytes[4], bytes[5]]),
-            flags: u16::from_ne_bytes([bytes[6], bytes[7]]),
-            sequence: number(bytes, 8),
-            body: bytes[HEADER..length].to_vec(),
+            kind: message.message_type(),
+            flags: message.flags(),
+            sequence: message.sequence_number(),
+            body: message.payload().to_vec(),
         });
+        let length = message.length() as usize;
         bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
     }
     all
 }
 
 /// The attributes in `bytes`, each with its kind; a torn tail is left out.
-pub(crate) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    std::iter::from_fn(move || {
-        let length = usize::from(u16::from_ne_bytes([*bytes.first()?, *bytes.get(1)?]));
-        let kind = u16::from_ne_bytes([*bytes.get(2)?, *bytes.get(3)?]) & 0x3fff;
-        let value = bytes.get(4..length)?;
-        bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
-        Some((kind, value))
+pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(bytes).map_while(Result::ok).map(|attribute| {
+        let (kind, end) = (attribute.kind(), usize::from(attribute.length()));
+        (kind, attribute.into_inner().get(4..end).unwrap_or_default())
     })
 }
 
@@ -179,9 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let bytes = Message::new(7, ACK, &[1, 2, 3, 4])
+        let bytes = Message::new(7, NLM_F_ACK, &[1, 2, 3, 4])
             .text(1, "swarm0")
-            .nest(2, |inner| inner.u8(3, 9).be32(4, 5))
+            .nest(2, |inner| inner.attr(3, &[9]).be32(4, 5))
             .sealed(11);
 
         let all = answers(&bytes);

@@ -1,15 +1,21 @@
-//! The kernel's netlink protocols, in bytes: what a verb says, never when to say it.
+//! What is said to the kernel over netlink: what a verb says, never when to say it.
 //!
-//! - `message`: attributes, written and read.
-//! - `socket`: a blocking socket with a deadline. It belongs to the namespace it was opened in,
-//!   whatever namespace its thread is in later.
-//! - `route`, `nft`, `conntrack`: one function per verb of each protocol.
+//! - `route`: links, addresses and routes, a function per verb, over `connection`: `rtnetlink`.
+//! - `nft`, `conntrack`: a function per verb of these protocols, in bytes, over `message` and
+//!   `socket`: a blocking socket with a deadline.
+//!
+//! Sockets belong to the namespace they were opened in, whatever namespace their thread is in
+//! later.
 
+mod connection;
 pub(crate) mod conntrack;
 pub(crate) mod message;
 pub(crate) mod nft;
 pub(crate) mod route;
-pub(crate) mod socket;
+mod socket;
 
 pub(crate) use message::Message;
-pub(crate) use socket::{Group, Protocol, Socket};
+pub(crate) use socket::Socket;
+
+/// The kernel answers at once; a longer silence means that an answer was lost.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);

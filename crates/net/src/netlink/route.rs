@@ -1,49 +1,32 @@
-//! Links, addresses and routes: one verb per function, no policy.
+//! Links, addresses and routes over `rtnetlink`: one verb per function, no policy.
 //!
-//! A verb returns the message; whoever sends it may send several at once.
+//! A verb returns the message; [`Route`] sends it. Messages are those of `rtnetlink`'s packets and
+//! not its finished requests, which keep from the caller whether a dump was torn.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use ipnetwork::Ipv4Network;
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, BridgePortState, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind,
+    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkMessage,
+};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::{
+    LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
+};
 
-use super::message::{ACK, CREATE, DUMP, EXCL, Message, REPLACE, attributes, find, number, text};
-use super::socket::Socket;
+pub(crate) use super::connection::{Links, Route};
 
-/// A link is there, or has changed.
-pub(crate) const NEWLINK: u16 = 16;
-/// A link is gone, or to be removed.
-pub(crate) const DELLINK: u16 = 17;
-const GETLINK: u16 = 18;
-const NEWADDR: u16 = 20;
-const DELADDR: u16 = 21;
-const GETADDR: u16 = 22;
-const NEWROUTE: u16 = 24;
-const GETROUTE: u16 = 26;
-
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_IFALIAS: u16 = 20;
-const IFLA_NET_NS_FD: u16 = 28;
-const INFO_KIND: u16 = 1;
-const INFO_DATA: u16 = 2;
-const INFO_SLAVE_KIND: u16 = 4;
-const INFO_SLAVE_DATA: u16 = 5;
-const BRPORT_STATE: u16 = 1;
-const BRPORT_ISOLATED: u16 = 33;
-const VETH_INFO_PEER: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-const IFA_ADDRESS: u16 = 1;
-const RTA_DST: u16 = 1;
-const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
-
-const UP: u32 = 1;
-const INET: u8 = 2;
-const INET6: u16 = 10;
+/// What is said to the kernel about its links, addresses and routes.
+pub(crate) type Message = NetlinkMessage<RouteNetlinkMessage>;
 
 /// A hardware address.
 pub(crate) type Mac = [u8; 6];
@@ -55,7 +38,7 @@ pub(crate) struct Link {
     pub(crate) name: String,
     /// What an operator reads beside the name; the id of its task on links of ours.
     pub(crate) alias: String,
-    pub(crate) kind: String,
+    pub(crate) is_bridge: bool,
     pub(crate) up: bool,
     /// Index of the bridge it is a port of; 0 for none.
     pub(crate) master: u32,
@@ -73,9 +56,9 @@ pub(crate) struct Address {
     pub(crate) network: Ipv4Network,
 }
 
-/// One route of the tables that decide where packets go.
+/// One way of the tables that decide where packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Route {
+pub(crate) struct Way {
     /// Where it leads; prefix 0 for a default route.
     pub(crate) to: Ipv4Network,
     /// Index of the link; 0 for none or several.
@@ -83,20 +66,22 @@ pub(crate) struct Route {
     pub(crate) gateway: Option<Ipv4Addr>,
 }
 
-fn ifinfo(index: u32, flags: u32, change: u32) -> [u8; 16] {
-    let mut fixed = [0; 16];
-    fixed[4..8].copy_from_slice(&index.to_ne_bytes());
-    fixed[8..12].copy_from_slice(&flags.to_ne_bytes());
-    fixed[12..].copy_from_slice(&change.to_ne_bytes());
-    fixed
+fn question(what: RouteNetlinkMessage, flags: u16) -> Message {
+    let mut message = Message::from(what);
+    message.header.flags = NLM_F_REQUEST | flags;
+    message
+}
+
+/// Says how a link should be; makes it if `flags` say so.
+fn link_is(link: LinkMessage, flags: u16) -> Message {
+    // Not `SetLink`, which takes no settings of a bridge's port.
+    question(RouteNetlinkMessage::NewLink(link), NLM_F_ACK | flags)
 }
 
 /// Makes a bridge that is up. Its address is fixed, or it would follow its ports'.
 pub(crate) fn create_bridge(name: &str, mac: Mac) -> Message {
-    Message::new(NEWLINK, ACK | CREATE | EXCL, &ifinfo(0, UP, UP))
-        .text(IFLA_IFNAME, name)
-        .attr(IFLA_ADDRESS, &mac)
-        .nest(IFLA_LINKINFO, |info| info.text(INFO_KIND, "bridge"))
+    let bridge = LinkBridge::new(name).address(mac.to_vec()).up().build();
+    link_is(bridge, NLM_F_CREATE | NLM_F_EXCL)
 }
 
 /// A pair of links: one here, one in another namespace. Both are down.
@@ -112,163 +97,176 @@ pub(crate) struct Pair<'a> {
 }
 
 /// Makes the pair, then says beside its name whose it is: the kernel takes that only afterwards.
-pub(crate) fn create_pair(pair: &Pair<'_>) -> Vec<Message> {
-    let netns = pair.netns.as_raw_fd().cast_unsigned();
-    let create = Message::new(NEWLINK, ACK | CREATE | EXCL, &ifinfo(0, 0, 0))
-        .text(IFLA_IFNAME, pair.name)
-        .u32(IFLA_MASTER, pair.master)
-        .nest(IFLA_LINKINFO, |info| {
-            info.text(INFO_KIND, "veth").nest(INFO_DATA, |data| {
-                data.nest(VETH_INFO_PEER, |peer| {
-                    peer.fixed(&ifinfo(0, 0, 0))
-                        .text(IFLA_IFNAME, pair.inside)
-                        .attr(IFLA_ADDRESS, &pair.mac)
-                        .u32(IFLA_NET_NS_FD, netns)
-                })
-            })
-        });
-    let label = Message::new(NEWLINK, ACK, &ifinfo(0, 0, 0))
-        .text(IFLA_IFNAME, pair.name)
-        .text(IFLA_IFALIAS, pair.alias);
-    vec![create, label]
+pub(crate) fn create_pair(pair: &Pair<'_>) -> [Message; 2] {
+    let peer = LinkUnspec::new_with_name(pair.inside)
+        .address(pair.mac.to_vec())
+        .setns_by_fd(pair.netns.as_raw_fd());
+    let link = LinkMessageBuilder::<LinkVeth>::new_with_info_kind(InfoKind::Veth)
+        .name(pair.name)
+        .controller(pair.master)
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build())));
+    let label = LinkUnspec::new_with_name(pair.name).alias(pair.alias);
+    [link_is(link.build(), NLM_F_CREATE | NLM_F_EXCL), link_is(label.build(), 0)]
 }
 
 /// Makes a link a port of a bridge.
 pub(crate) fn enslave(name: &str, master: u32) -> Message {
-    Message::new(NEWLINK, ACK, &ifinfo(0, 0, 0)).text(IFLA_IFNAME, name).u32(IFLA_MASTER, master)
+    link_is(LinkUnspec::new_with_name(name).controller(master).build(), 0)
 }
 
 /// Cuts a port off from the bridge's other isolated ports, then brings it up.
 pub(crate) fn isolate(name: &str) -> Message {
-    Message::new(NEWLINK, ACK, &ifinfo(0, UP, UP)).text(IFLA_IFNAME, name).nest(
-        IFLA_LINKINFO,
-        |info| {
-            info.text(INFO_SLAVE_KIND, "bridge")
-                .nest(INFO_SLAVE_DATA, |data| data.u8(BRPORT_ISOLATED, 1))
-        },
-    )
+    let port = LinkMessageBuilder::<LinkBridgePort>::default().name(name);
+    link_is(port.set_port_kind(InfoPortKind::Bridge).isolated(true).up().build(), 0)
 }
 
 /// Keeps a link from getting an IPv6 address when it comes up. The kernel needs to have IPv6.
 pub(crate) fn without_ipv6(name: &str) -> Message {
-    const IFLA_AF_SPEC: u16 = 26;
-    const ADDR_GEN_MODE: u16 = 8;
-    const NONE: u8 = 1;
-    Message::new(NEWLINK, ACK, &ifinfo(0, 0, 0))
-        .text(IFLA_IFNAME, name)
-        .nest(IFLA_AF_SPEC, |families| families.nest(INET6, |inet6| inet6.u8(ADDR_GEN_MODE, NONE)))
+    let none = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+    let families = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![none])]);
+    link_is(LinkUnspec::new_with_name(name).append_extra_attribute(families).build(), 0)
 }
 
-pub(crate) fn set_up(index: u32) -> Message {
-    Message::new(NEWLINK, ACK, &ifinfo(index, UP, UP))
+pub(crate) fn set_up(name: &str) -> Message {
+    link_is(LinkUnspec::new_with_name(name).up().build(), 0)
 }
 
 pub(crate) fn delete_link(name: &str) -> Message {
-    Message::new(DELLINK, ACK, &ifinfo(0, 0, 0)).text(IFLA_IFNAME, name)
+    let link = LinkUnspec::new_with_name(name).build();
+    question(RouteNetlinkMessage::DelLink(link), NLM_F_ACK)
 }
 
-fn address(kind: u16, flags: u16, link: u32, network: Ipv4Network) -> Message {
-    let mut fixed = [INET, network.prefix(), 0, 0, 0, 0, 0, 0];
-    fixed[4..].copy_from_slice(&link.to_ne_bytes());
-    let octets = network.ip().octets();
-    Message::new(kind, ACK | flags, &fixed).attr(IFA_LOCAL, &octets).attr(IFA_ADDRESS, &octets)
+fn address(link: u32, network: Ipv4Network) -> AddressMessage {
+    let ip = IpAddr::V4(network.ip());
+    let mut address = AddressMessage::default();
+    address.header.family = AddressFamily::Inet;
+    address.header.prefix_len = network.prefix();
+    address.header.index = link;
+    address.attributes = vec![AddressAttribute::Local(ip), AddressAttribute::Address(ip)];
+    address
 }
 
 pub(crate) fn add_address(link: u32, network: Ipv4Network) -> Message {
-    address(NEWADDR, CREATE | REPLACE, link, network)
+    let address = RouteNetlinkMessage::NewAddress(address(link, network));
+    question(address, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE)
 }
 
 pub(crate) fn delete_address(link: u32, network: Ipv4Network) -> Message {
-    address(DELADDR, 0, link, network)
+    question(RouteNetlinkMessage::DelAddress(address(link, network)), NLM_F_ACK)
 }
 
 pub(crate) fn default_route(link: u32, gateway: Ipv4Addr) -> Message {
-    let fixed =
-        [INET, 0, 0, 0, libc::RT_TABLE_MAIN, libc::RTPROT_STATIC, 0, libc::RTN_UNICAST, 0, 0, 0, 0];
-    Message::new(NEWROUTE, ACK | CREATE | REPLACE, &fixed)
-        .attr(RTA_GATEWAY, &gateway.octets())
-        .u32(RTA_OIF, link)
+    let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).output_interface(link);
+    let route = RouteNetlinkMessage::NewRoute(route.build());
+    question(route, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE)
 }
 
 /// Every link of the socket's namespace.
-pub(crate) fn links(socket: &mut Socket) -> io::Result<Vec<Link>> {
-    let all = dump(socket, || Message::new(GETLINK, DUMP, &ifinfo(0, 0, 0)))?;
-    Ok(all.iter().map(|body| parse_link(body)).collect())
+pub(crate) fn links(route: &mut Route) -> io::Result<Vec<Link>> {
+    let links = LinkMessageBuilder::<LinkUnspec>::new().append_extra_attribute(plain()).build();
+    let all = route.ask(&question(RouteNetlinkMessage::GetLink(links), NLM_F_DUMP))?;
+    Ok(all.into_iter().filter_map(link_of).collect())
 }
 
 /// One link by name.
-pub(crate) fn link(socket: &mut Socket, name: &str) -> io::Result<Option<Link>> {
-    match socket.ask(Message::new(GETLINK, 0, &ifinfo(0, 0, 0)).text(IFLA_IFNAME, name)) {
-        Ok(answers) => Ok(answers.first().map(|answer| parse_link(&answer.body))),
+pub(crate) fn link(route: &mut Route, name: &str) -> io::Result<Option<Link>> {
+    let link = LinkUnspec::new_with_name(name).append_extra_attribute(plain()).build();
+    match route.ask(&question(RouteNetlinkMessage::GetLink(link), 0)) {
+        Ok(answers) => Ok(answers.into_iter().find_map(link_of)),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Reads a link from the body of a message about it.
-pub(crate) fn parse_link(body: &[u8]) -> Link {
-    let mut link =
-        Link { index: number(body, 4), up: number(body, 8) & UP != 0, ..Link::default() };
-    for (kind, value) in attributes(body.get(16..).unwrap_or_default()) {
-        match kind {
-            IFLA_IFNAME => text(value).clone_into(&mut link.name),
-            IFLA_IFALIAS => text(value).clone_into(&mut link.alias),
-            IFLA_MASTER => link.master = number(value, 0),
-            IFLA_ADDRESS => link.mac = value.try_into().ok(),
-            IFLA_LINKINFO => {
-                text(find(value, INFO_KIND)).clone_into(&mut link.kind);
-                let port = find(value, INFO_SLAVE_DATA);
-                link.isolated = find(port, BRPORT_ISOLATED).first() == Some(&1);
-                link.forwarding = find(port, BRPORT_STATE).first() == Some(&3);
+/// Leaves out what nobody here reads and costs the most.
+fn plain() -> LinkAttribute {
+    LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])
+}
+
+fn link_of(answer: RouteNetlinkMessage) -> Option<Link> {
+    match answer {
+        RouteNetlinkMessage::NewLink(link) => Some(link.into()),
+        _ => None,
+    }
+}
+
+impl From<LinkMessage> for Link {
+    fn from(message: LinkMessage) -> Self {
+        let LinkMessage { header, attributes, .. } = message;
+        let up = header.flags.contains(LinkFlags::Up);
+        let mut link = Self { index: header.index, up, ..Self::default() };
+        for attribute in attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::IfAlias(alias) => link.alias = alias,
+                LinkAttribute::Controller(index) => link.master = index,
+                LinkAttribute::Address(mac) => link.mac = mac.try_into().ok(),
+                LinkAttribute::LinkInfo(infos) => infos.iter().for_each(|info| link.learn(info)),
+                _ => {}
+            }
+        }
+        link
+    }
+}
+
+impl Link {
+    fn learn(&mut self, info: &LinkInfo) {
+        match info {
+            LinkInfo::Kind(kind) => self.is_bridge = *kind == InfoKind::Bridge,
+            LinkInfo::PortData(InfoPortData::BridgePort(port)) => {
+                self.isolated = port.contains(&InfoBridgePort::Isolated(true));
+                self.forwarding =
+                    port.contains(&InfoBridgePort::State(BridgePortState::Forwarding));
             }
             _ => {}
         }
     }
-    link
 }
 
 /// Every IPv4 address of the socket's namespace.
-pub(crate) fn addresses(socket: &mut Socket) -> io::Result<Vec<Address>> {
-    let all = dump(socket, || Message::new(GETADDR, DUMP, &[INET, 0, 0, 0, 0, 0, 0, 0]))?;
-    let parse = |body: &Vec<u8>| {
-        let local = ipv4(find(body.get(8..)?, IFA_LOCAL))?;
-        let network = Ipv4Network::new(local, *body.get(1)?).ok()?;
-        Some(Address { link: number(body, 4), network })
+pub(crate) fn addresses(route: &mut Route) -> io::Result<Vec<Address>> {
+    let mut wanted = AddressMessage::default();
+    wanted.header.family = AddressFamily::Inet;
+    let all = route.ask(&question(RouteNetlinkMessage::GetAddress(wanted), NLM_F_DUMP))?;
+    let parse = |answer| {
+        let RouteNetlinkMessage::NewAddress(AddressMessage { header, attributes, .. }) = answer
+        else {
+            return None;
+        };
+        let local = attributes.into_iter().find_map(|attribute| match attribute {
+            AddressAttribute::Local(IpAddr::V4(local)) => Some(local),
+            _ => None,
+        })?;
+        let network = Ipv4Network::new(local, header.prefix_len).ok()?;
+        Some(Address { link: header.index, network })
     };
-    Ok(all.iter().filter_map(parse).collect())
+    Ok(all.into_iter().filter_map(parse).collect())
 }
 
 /// Every IPv4 route that is not the kernel's own to local and broadcast addresses.
-pub(crate) fn routes(socket: &mut Socket) -> io::Result<Vec<Route>> {
-    let all =
-        dump(socket, || Message::new(GETROUTE, DUMP, &[INET, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))?;
-    let parse = |body: &Vec<u8>| {
-        let (prefix, table, tail) = (*body.get(1)?, *body.get(4)?, body.get(12..)?);
-        if table == libc::RT_TABLE_LOCAL {
-            return None;
+pub(crate) fn ways(route: &mut Route) -> io::Result<Vec<Way>> {
+    let mut wanted = RouteMessage::default();
+    wanted.header.address_family = AddressFamily::Inet;
+    let all = route.ask(&question(RouteNetlinkMessage::GetRoute(wanted), NLM_F_DUMP))?;
+    let parse = |answer| match answer {
+        RouteNetlinkMessage::NewRoute(route) if route.header.table != libc::RT_TABLE_LOCAL => {
+            way(&route)
         }
-        let to = ipv4(find(tail, RTA_DST)).unwrap_or(Ipv4Addr::UNSPECIFIED);
-        let to = Ipv4Network::new(to, prefix).ok()?;
-        Some(Route {
-            to,
-            link: number(find(tail, RTA_OIF), 0),
-            gateway: ipv4(find(tail, RTA_GATEWAY)),
-        })
+        _ => None,
     };
-    Ok(all.iter().filter_map(parse).collect())
+    Ok(all.into_iter().filter_map(parse).collect())
 }
 
-fn ipv4(value: &[u8]) -> Option<Ipv4Addr> {
-    <[u8; 4]>::try_from(value).ok().map(Ipv4Addr::from)
-}
-
-/// Asks again while the kernel's table changes under the answer, a few times.
-fn dump(socket: &mut Socket, question: impl Fn() -> Message) -> io::Result<Vec<Vec<u8>>> {
-    let mut tries = 0;
-    loop {
-        match socket.ask(question()) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted && tries < 10 => tries += 1,
-            other => return Ok(other?.into_iter().map(|answer| answer.body).collect()),
+fn way(route: &RouteMessage) -> Option<Way> {
+    let (mut to, mut link, mut gateway) = (Ipv4Addr::UNSPECIFIED, 0, None);
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = *address,
+            RouteAttribute::Gateway(RouteAddress::Inet(address)) => gateway = Some(*address),
+            RouteAttribute::Oif(index) => link = *index,
+            _ => {}
         }
     }
+    let to = Ipv4Network::new(to, route.header.destination_prefix_length).ok()?;
+    Some(Way { to, link, gateway })
 }

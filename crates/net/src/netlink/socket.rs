@@ -1,96 +1,56 @@
-//! A blocking netlink socket. Every wait for the kernel has a deadline.
+//! A blocking socket to the kernel's tables. Every wait for the kernel has a deadline.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send,
-    setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{setsockopt, sockopt};
+use rtnetlink::packet_core::{NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
+use rtnetlink::sys::{self, protocols::NETLINK_NETFILTER};
 
+use super::DEADLINE;
 use super::message::{self, Answer, Message};
 
-/// The kernel answers at once; a longer silence means that an answer was lost.
-const DEADLINE: Duration = Duration::from_secs(5);
 /// Room for what is sent and answered at once: changes of some ten thousand ports in one batch.
-const ROOM: libc::c_int = 8 << 20;
+const ROOM: usize = 8 << 20;
 /// More than the largest piece of a dump.
 const BUFFER: usize = 64 << 10;
-
-/// Which part of the kernel a socket speaks with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Protocol {
-    Route,
-    Netfilter,
-}
-
-/// What a socket is told about without asking.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Group {
-    Links,
-    Tables,
-}
-
-impl Group {
-    /// Bit of the group in the address a socket binds to.
-    fn bit(self) -> u32 {
-        match self {
-            Self::Links => 1,
-            Self::Tables => 1 << 6,
-        }
-    }
-}
+/// The group that hears of changes of tables.
+const TABLES: u32 = 7;
 
 #[derive(Debug)]
 pub(crate) struct Socket {
-    fd: OwnedFd,
+    socket: sys::Socket,
     sequence: u32,
 }
 
 impl Socket {
     /// Opens a socket in the namespace of the calling thread.
-    pub(crate) fn open(protocol: Protocol) -> io::Result<Self> {
-        let socket = Self::bound(protocol, 0, SockFlag::SOCK_CLOEXEC)?;
+    pub(crate) fn open() -> io::Result<Self> {
+        let mut socket = sys::Socket::new(NETLINK_NETFILTER)?;
+        socket.bind_auto()?;
+        socket.set_ext_ack(true)?;
+        socket.set_cap_ack(true)?;
         let deadline = nix::sys::time::TimeVal::new(DEADLINE.as_secs().cast_signed(), 0);
-        setsockopt(&socket.fd, sockopt::ReceiveTimeout, &deadline)?;
-        socket.set(libc::SOL_NETLINK, libc::NETLINK_EXT_ACK, 1)?;
-        socket.set(libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, 1)?;
+        setsockopt(&socket, sockopt::ReceiveTimeout, &deadline)?;
         // Who may not have more than the default can only ask, which needs no more.
-        let _ = socket.set(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, ROOM);
-        let _ = socket.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, ROOM);
-        Ok(socket)
+        let _ = setsockopt(&socket, sockopt::SndBufForce, &ROOM);
+        let _ = setsockopt(&socket, sockopt::RcvBufForce, &ROOM);
+        Ok(Self { socket, sequence: 0 })
     }
 
-    /// Opens a socket that hears `group` and never blocks.
-    pub(crate) fn listen(protocol: Protocol, group: Group) -> io::Result<Self> {
-        Self::bound(protocol, group.bit(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)
-    }
-
-    fn bound(protocol: Protocol, groups: u32, flags: SockFlag) -> io::Result<Self> {
-        let protocol = match protocol {
-            Protocol::Route => SockProtocol::NetlinkRoute,
-            Protocol::Netfilter => SockProtocol::NetlinkNetFilter,
-        };
-        let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
-        bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
-        Ok(Self { fd, sequence: 0 })
-    }
-
-    fn set(&self, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
-        // SAFETY: `value` lives through the call, and 4 is its size.
-        let done = unsafe {
-            let value = (&raw const value).cast();
-            libc::setsockopt(self.fd.as_raw_fd(), level, option, value, 4)
-        };
-        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    /// Opens a socket that hears of every change of a table and never blocks.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let mut socket = sys::Socket::new(NETLINK_NETFILTER)?;
+        socket.bind_auto()?;
+        socket.set_non_blocking(true)?;
+        socket.add_membership(TABLES)?;
+        Ok(Self { socket, sequence: 0 })
     }
 
     /// Sends all `messages` at once and waits until each that asks for it is acknowledged.
     ///
-    /// The first refusal is returned. Route messages after a refused one have been carried out;
-    /// of a batch of nft messages none has.
+    /// The first refusal is returned. Of a batch none has been carried out
+    /// then, of other messages those after the refused one have.
     pub(crate) fn send(&mut self, messages: Vec<Message>) -> io::Result<()> {
         let mut waiting = messages.iter().filter(|message| message.wants_ack()).count();
         let mut bytes = Vec::new();
@@ -99,12 +59,12 @@ impl Socket {
             self.sequence = self.sequence.wrapping_add(1);
             bytes.extend(message.sealed(self.sequence));
         }
-        send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty())?;
+        self.socket.send(&bytes, 0)?;
         let mut refusal = None;
         while waiting > 0 {
             for answer in self.receive()? {
                 let ours = answer.sequence.wrapping_sub(first) <= self.sequence.wrapping_sub(first);
-                if ours && answer.kind == message::ERROR {
+                if ours && answer.kind == NLMSG_ERROR {
                     waiting = waiting.saturating_sub(1);
                     refusal = refusal.or(refused(&answer));
                 }
@@ -119,21 +79,20 @@ impl Socket {
     pub(crate) fn ask(&mut self, question: Message) -> io::Result<Vec<Answer>> {
         self.sequence = self.sequence.wrapping_add(1);
         let bytes = question.sealed(self.sequence);
-        let dump = u16::from_ne_bytes([bytes[6], bytes[7]]) & message::DUMP == message::DUMP;
-        send(self.fd.as_raw_fd(), &bytes, MsgFlags::empty())?;
-        let mut all = Vec::new();
+        let dump = u16::from_ne_bytes([bytes[6], bytes[7]]) & NLM_F_DUMP == NLM_F_DUMP;
+        self.socket.send(&bytes, 0)?;
+        let (mut all, mut torn) = (Vec::new(), false);
         loop {
             for answer in self.receive()? {
                 if answer.sequence != self.sequence {
                     continue;
                 }
-                if answer.flags & message::TORN != 0 {
-                    return Err(io::ErrorKind::Interrupted.into());
+                // Read to its end: the kernel begins no dump while another one lasts.
+                torn |= answer.flags & NLM_F_DUMP_INTR != 0;
+                if answer.kind == NLMSG_DONE {
+                    return if torn { Err(io::ErrorKind::Interrupted.into()) } else { Ok(all) };
                 }
-                if answer.kind == message::DONE {
-                    return Ok(all);
-                }
-                if answer.kind == message::ERROR {
+                if answer.kind == NLMSG_ERROR {
                     return refused(&answer).map_or(Ok(all), Err);
                 }
                 all.push(answer);
@@ -146,27 +105,26 @@ impl Socket {
 
     /// What has arrived. Waits for it, unless the socket was opened to listen.
     pub(crate) fn receive(&self) -> io::Result<Vec<Answer>> {
-        let mut buffer = vec![0; BUFFER];
-        let length = loop {
-            match recv(self.fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-                // A wait with a deadline ends with any signal of the process.
-                Err(Errno::EINTR) => {}
-                received => break received?,
+        let mut buffer = Vec::with_capacity(BUFFER);
+        // A wait with a deadline ends with any signal of the process.
+        while let Err(error) = self.socket.recv(&mut buffer, 0) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
             }
-        };
-        Ok(message::answers(&buffer[..length]))
+        }
+        Ok(message::answers(&buffer))
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.socket.as_fd()
     }
 }
 
 impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.fd.as_raw_fd()
+        self.socket.as_raw_fd()
     }
 }
 

@@ -3,16 +3,15 @@ use std::path::Path;
 
 use swarm_types::spec::service::Protocol;
 
-use super::world::{gateway, host, port, within};
-use crate::netlink::{self, Socket, nft, route};
+use super::world::{gateway, host, links, port, within};
+use crate::netlink::route::{self, Route};
+use crate::netlink::{Socket, nft};
 use crate::{Mode, Net, NetError, Wish, names, sysctl, table};
 
 /// Everything of ours that the kernel shows in this namespace.
 fn left(netns: &Path) -> (Vec<String>, Vec<nft::Element>, Vec<String>) {
-    let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
-    let links = route::links(&mut socket).unwrap();
-    let ours = links.into_iter().map(|link| link.name).filter(|name| names::is_link(name));
-    let mut nft = Socket::open(netlink::Protocol::Netfilter).unwrap();
+    let ours = links(None).into_iter().map(|link| link.name).filter(|name| names::is_link(name));
+    let mut nft = Socket::open().unwrap();
     let elements = nft::elements(&mut nft, names::TABLE, table::PORTS).unwrap();
     (ours.collect(), elements.unwrap_or_default(), crate::netns::list(netns).unwrap())
 }
@@ -27,22 +26,19 @@ fn a_task_gets_an_address_a_route_and_quiet_links() {
         assert_eq!(attached.netns, world.netns("task"));
         assert_eq!(attached.address, Some(IpAddr::from([172, 29, 0, 2])));
         assert_eq!(attached.gateway, Some(IpAddr::from([172, 29, 0, 1])));
-        let (links, settings) = within(Some(&attached.netns), || {
-            let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
+        let inside = links(Some(&attached.netns));
+        let settings = within(Some(&attached.netns), || {
             let names = ["all", "eth0"].map(|link| format!("net/ipv4/conf/{link}/rp_filter"));
             let read = names.map(|name| sysctl::read(&name).unwrap());
-            (
-                route::links(&mut socket).unwrap(),
-                (read, sysctl::read("net/ipv6/conf/eth0/disable_ipv6")),
-            )
+            (read, sysctl::read("net/ipv6/conf/eth0/disable_ipv6"))
         });
-        assert!(links.iter().all(|link| link.up), "{links:?}");
-        let eth0 = links.iter().find(|link| link.name == "eth0").unwrap();
+        assert!(inside.iter().all(|link| link.up), "{inside:?}");
+        let eth0 = inside.iter().find(|link| link.name == "eth0").unwrap();
         assert_eq!(eth0.mac, Some([2, 66, 172, 29, 0, 2]));
         assert_eq!(settings.0, ["0", "0"]);
         assert_ne!(settings.1.as_deref(), Some("0"));
-        let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
-        let end = route::link(&mut socket, &names::link("task")).unwrap().unwrap();
+        let outside = links(None);
+        let end = outside.iter().find(|link| link.name == names::link("task")).unwrap();
         assert!(end.isolated && end.up && end.master > 0, "{end:?}");
         assert_eq!(end.alias, "task");
     });
@@ -75,9 +71,7 @@ fn a_task_without_network_has_loopback_only() {
         let attached = net.attach("task", &wish).await.unwrap();
 
         assert_eq!((attached.address, attached.gateway), (None, None));
-        let links = within(Some(&attached.netns), || {
-            route::links(&mut Socket::open(netlink::Protocol::Route).unwrap()).unwrap()
-        });
+        let links = links(Some(&attached.netns));
         assert!(matches!(links.as_slice(), [lo] if lo.name == "lo" && lo.up), "{links:?}");
     });
 }
@@ -129,9 +123,9 @@ fn a_port_that_a_process_listens_on_is_refused() {
 #[test]
 fn a_purge_takes_all_of_ours_and_nothing_else() {
     host(|world| async move {
-        let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
-        socket.send(vec![route::create_bridge("switch0", [2, 66, 1, 1, 1, 1])]).unwrap();
-        let mut nft = Socket::open(netlink::Protocol::Netfilter).unwrap();
+        let other = route::create_bridge("switch0", [2, 66, 1, 1, 1, 1]);
+        within(None, || Route::open().unwrap().send([other]).unwrap());
+        let mut nft = Socket::open().unwrap();
         nft::batch(&mut nft, vec![nft::add_table("other")]).unwrap();
         let net = world.net().await;
         net.attach("task", &gateway(&[port(Protocol::Tcp, 80, 0)])).await.unwrap();
@@ -140,7 +134,7 @@ fn a_purge_takes_all_of_ours_and_nothing_else() {
         Net::purge(world.options()).await.unwrap();
         Net::purge(world.options()).await.unwrap();
 
-        let links = route::links(&mut socket).unwrap();
+        let links = links(None);
         let names: Vec<_> = links.iter().map(|link| link.name.as_str()).collect();
         assert!(names.contains(&"switch0"), "{names:?}");
         assert!(!names.contains(&"swarm0"), "{names:?}");

@@ -3,10 +3,13 @@ use std::time::Duration;
 
 use swarm_types::spec::service::Protocol::Tcp;
 
-use super::world::{HOST, ask, eventually, gateway, host, port, question, serve, within};
-use crate::netlink::message::{ACK, CREATE, Message};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE};
+
+use super::world::{HOST, ask, eventually, gateway, host, links, port, question, serve, within};
+use crate::netlink::Message;
+use crate::netlink::Socket;
 use crate::netlink::nft::{self, Family};
-use crate::netlink::{self, Socket, route};
+use crate::netlink::route::{self, Route};
 use crate::table;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,8 +17,8 @@ const SECOND: Duration = Duration::from_secs(1);
 /// What `nft flush ruleset` says.
 fn flush_ruleset() {
     const DELTABLE: u16 = 10 << 8 | 2;
-    let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
-    nft::batch(&mut socket, vec![Message::new(DELTABLE, ACK, &[0; 4])]).unwrap();
+    let mut socket = Socket::open().unwrap();
+    nft::batch(&mut socket, vec![Message::new(DELTABLE, NLM_F_ACK, &[0; 4])]).unwrap();
 }
 
 #[test]
@@ -45,7 +48,7 @@ fn thousands_of_published_ports_are_made_repaired_and_removed() {
         let many: Vec<_> = (20_000..25_000).map(|published| port(Tcp, 80, published)).collect();
         net.attach("many", &gateway(&many)).await.unwrap();
         let count = || {
-            let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+            let mut socket = Socket::open().unwrap();
             let found = nft::elements(&mut socket, crate::names::TABLE, table::PORTS);
             found.ok().flatten().map_or(0, |all| all.len())
         };
@@ -66,13 +69,13 @@ fn a_removed_bridge_is_back_with_its_ports() {
         let outside = world.outside();
         let web = net.attach("web", &gateway(&[port(Tcp, 80, 8080)])).await.unwrap();
         serve(Some(&web.netns), Tcp, 80);
-        let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
 
-        socket.send(vec![route::delete_link("swarm0")]).unwrap();
+        within(None, || Route::open().unwrap().send([route::delete_link("swarm0")]).unwrap());
 
         let published = SocketAddr::from((HOST, 8080));
         eventually(|| ask(Some(&outside), Tcp, published), Result::is_ok, 3 * SECOND).await;
-        let end = route::link(&mut socket, &crate::names::link("web")).unwrap().unwrap();
+        let all = links(None);
+        let end = all.iter().find(|link| link.name == crate::names::link("web")).unwrap();
         assert!(end.isolated, "{end:?}");
     });
 }
@@ -82,7 +85,7 @@ fn forward_drop() {
     const NEWTABLE: u16 = 10 << 8;
     const NEWCHAIN: u16 = NEWTABLE | 3;
     const NEWRULE: u16 = NEWTABLE | 6;
-    let new = |kind| Message::new(kind, ACK | CREATE, &[2, 0, 0, 0]).text(1, "filter");
+    let new = |kind| Message::new(kind, NLM_F_ACK | NLM_F_CREATE, &[2, 0, 0, 0]).text(1, "filter");
     let table = new(NEWTABLE);
     let chain = new(NEWCHAIN)
         .text(3, "FORWARD")
@@ -94,7 +97,7 @@ fn forward_drop() {
             expr.text(1, "counter").nest(2, |data| data.attr(1, &[0; 8]).attr(2, &[0; 8]))
         })
     });
-    let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+    let mut socket = Socket::open().unwrap();
     nft::batch(&mut socket, vec![table, chain, rule]).unwrap();
 }
 
@@ -106,7 +109,7 @@ fn a_forward_chain_that_drops_lets_ours_through_and_keeps_its_rules() {
         let web = net.attach("web", &gateway(&[port(Tcp, 80, 8080)])).await.unwrap();
         serve(Some(&web.netns), Tcp, 80);
         let published = SocketAddr::from((HOST, 8080));
-        let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+        let mut socket = Socket::open().unwrap();
         let mut comments = || -> Vec<String> {
             let rules = nft::rules(&mut socket, Family::Ip, "filter", "FORWARD").unwrap();
             rules.into_iter().map(|rule| rule.comment).collect()
@@ -128,7 +131,7 @@ fn what_is_right_is_not_written_again() {
     host(|world| async move {
         let net = world.net().await;
         net.attach("web", &gateway(&[port(Tcp, 80, 8080)])).await.unwrap();
-        let mut socket = Socket::open(netlink::Protocol::Netfilter).unwrap();
+        let mut socket = Socket::open().unwrap();
         let handles = |socket: &mut Socket| {
             let rules = |chain: &nft::Chain| {
                 nft::rules(socket, Family::Inet, crate::names::TABLE, chain.name).unwrap()

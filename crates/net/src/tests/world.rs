@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use swarm_types::spec::service::Protocol;
 
-use crate::netlink::route::{self, Pair};
-use crate::netlink::{self, Socket};
+use crate::netlink::route::{self, Link, Pair, Route};
 use crate::{HostPort, Mode, Net, Options, Wish, netns, sysctl};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -32,9 +31,7 @@ pub(super) fn host<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send 
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
         // A new namespace takes what the machine has set: no test may rest on that.
         sysctl::write("net/ipv4/ip_forward", "0").unwrap();
-        let mut socket = Socket::open(netlink::Protocol::Route).unwrap();
-        let lo = route::link(&mut socket, "lo").unwrap().unwrap().index;
-        socket.send(vec![route::set_up(lo)]).unwrap();
+        Route::open().unwrap().send([route::set_up("lo")]).unwrap();
         let world = World { dir: tempfile::tempdir().unwrap() };
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -69,9 +66,9 @@ impl World {
     pub(super) fn outside(&self) -> PathBuf {
         let path = self.dir.path().join("outside");
         let network = |ip| ipnetwork::Ipv4Network::new(ip, 24).unwrap();
-        let mut host = Socket::open(netlink::Protocol::Route).unwrap();
         std::thread::scope(|scope| {
             let made = scope.spawn(|| {
+                let mut host = Route::open().unwrap();
                 let netns = netns::make(&path).unwrap();
                 let mac = [2, 66, 9, 9, 9, 9];
                 let pair = Pair {
@@ -84,13 +81,13 @@ impl World {
                 };
                 host.send(route::create_pair(&pair)).unwrap();
                 let up0 = route::link(&mut host, "up0").unwrap().unwrap().index;
-                let own = vec![route::add_address(up0, network(HOST)), route::set_up(up0)];
+                let own = [route::add_address(up0, network(HOST)), route::set_up("up0")];
                 host.send(own).unwrap();
-                let mut inside = Socket::open(netlink::Protocol::Route).unwrap();
+                let mut inside = host.again().unwrap();
                 let eth0 = route::link(&mut inside, "eth0").unwrap().unwrap().index;
                 let address = route::add_address(eth0, network(CLIENT));
                 let default = route::default_route(eth0, HOST);
-                inside.send(vec![address, route::set_up(eth0), default]).unwrap();
+                inside.send([address, route::set_up("eth0"), default]).unwrap();
             });
             made.join().unwrap();
         });
@@ -128,6 +125,11 @@ pub(super) fn within<T: Send>(path: Option<&Path>, work: impl FnOnce() -> T + Se
         };
         scope.spawn(run).join().unwrap()
     })
+}
+
+/// The links of the namespace bound to `path`, or of this one.
+pub(super) fn links(path: Option<&Path>) -> Vec<Link> {
+    within(path, || route::links(&mut Route::open().unwrap()).unwrap())
 }
 
 /// Serves on all addresses in a namespace: answers each question with who asked.

@@ -9,7 +9,9 @@ mod read;
 
 use std::io;
 
-use super::message::{ACK, APPEND, CREATE, Message};
+use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
+
+use super::message::Message;
 use super::socket::Socket;
 
 pub(crate) use expr::Rule;
@@ -82,16 +84,16 @@ pub(crate) fn batch(socket: &mut Socket, changes: Vec<Message>) -> io::Result<()
 }
 
 pub(crate) fn add_table(table: &str) -> Message {
-    Message::new(NEWTABLE, ACK | CREATE, &Family::Inet.generic()).text(1, table)
+    Message::new(NEWTABLE, NLM_F_ACK | NLM_F_CREATE, &Family::Inet.generic()).text(1, table)
 }
 
 pub(crate) fn delete_table(table: &str) -> Message {
-    Message::new(DELTABLE, ACK, &Family::Inet.generic()).text(1, table)
+    Message::new(DELTABLE, NLM_F_ACK, &Family::Inet.generic()).text(1, table)
 }
 
 /// Adds a chain that accepts what its rules let through.
 pub(crate) fn add_chain(table: &str, chain: &Chain) -> Message {
-    Message::new(NEWCHAIN, ACK | CREATE, &Family::Inet.generic())
+    Message::new(NEWCHAIN, NLM_F_ACK | NLM_F_CREATE, &Family::Inet.generic())
         .text(1, table)
         .text(3, chain.name)
         .nest(4, |hook| hook.be32(1, chain.hook as u32).be32(2, chain.priority.cast_unsigned()))
@@ -101,7 +103,7 @@ pub(crate) fn add_chain(table: &str, chain: &Chain) -> Message {
 
 /// Adds a rule at the end of a chain of ours.
 pub(crate) fn append_rule(table: &str, chain: &str, rule: &Rule) -> Message {
-    add_rule(Family::Inet, APPEND, table, chain, rule)
+    add_rule(Family::Inet, NLM_F_APPEND, table, chain, rule)
 }
 
 /// Adds a rule at the front of a chain of somebody else's.
@@ -110,7 +112,7 @@ pub(crate) fn insert_rule(family: Family, table: &str, chain: &str, rule: &Rule)
 }
 
 fn add_rule(family: Family, place: u16, table: &str, chain: &str, rule: &Rule) -> Message {
-    let message = Message::new(NEWRULE, ACK | CREATE | place, &family.generic())
+    let message = Message::new(NEWRULE, NLM_F_ACK | NLM_F_CREATE | place, &family.generic())
         .text(1, table)
         .text(2, chain)
         .nest(4, |list| rule.write(list));
@@ -128,7 +130,7 @@ pub(crate) fn delete_rules(
     chain: &str,
     handle: Option<u64>,
 ) -> Message {
-    let message = Message::new(DELRULE, ACK, &family.generic()).text(1, table).text(2, chain);
+    let message = Message::new(DELRULE, NLM_F_ACK, &family.generic()).text(1, table).text(2, chain);
     match handle {
         Some(handle) => message.attr(3, &handle.to_be_bytes()),
         None => message,
@@ -141,7 +143,7 @@ pub(crate) fn add_map(table: &str, map: &str) -> Message {
     const INET_PROTO: u32 = 12;
     const INET_SERVICE: u32 = 13;
     const IPV4_ADDR: u32 = 7;
-    Message::new(NEWSET, ACK | CREATE, &Family::Inet.generic())
+    Message::new(NEWSET, NLM_F_ACK | NLM_F_CREATE, &Family::Inet.generic())
         .text(1, table)
         .text(2, map)
         .be32(3, MAP)
@@ -162,7 +164,7 @@ pub(crate) fn add_elements(table: &str, map: &str, elements: &[Element]) -> Mess
             })
         })
     };
-    Message::new(NEWSETELEM, ACK | CREATE, &Family::Inet.generic())
+    Message::new(NEWSETELEM, NLM_F_ACK | NLM_F_CREATE, &Family::Inet.generic())
         .text(1, table)
         .text(2, map)
         .nest(3, list)
@@ -176,5 +178,5 @@ fn keyed(kind: u16, flags: u16, table: &str, map: &str, key: &[u8]) -> Message {
 }
 
 pub(crate) fn delete_element(table: &str, map: &str, key: &[u8]) -> Message {
-    keyed(DELSETELEM, ACK, table, map, key)
+    keyed(DELSETELEM, NLM_F_ACK, table, map, key)
 }

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::super::message::{Answer, DUMP, Message, attributes, find, number, text};
+use rtnetlink::packet_core::NLM_F_DUMP;
+
+use super::super::message::{Answer, Message, attributes, find, number, text};
 use super::super::socket::Socket;
 use super::{DATA_VALUE, Element, Family, GETCHAIN, GETRULE, GETSETELEM, LIST_ELEM, NEWGEN, keyed};
 
@@ -27,7 +29,7 @@ pub(crate) struct FoundRule {
 
 /// Every chain of a family.
 pub(crate) fn chains(socket: &mut Socket, family: Family) -> io::Result<Vec<FoundChain>> {
-    let all = dump(socket, || Message::new(GETCHAIN, DUMP, &family.generic()))?;
+    let all = dump(socket, || Message::new(GETCHAIN, NLM_F_DUMP, &family.generic()))?;
     Ok(all.iter().map(|answer| parse_chain(tail(answer))).collect())
 }
 
@@ -50,7 +52,7 @@ pub(crate) fn rules(
     chain: &str,
 ) -> io::Result<Vec<FoundRule>> {
     let all = dump(socket, || {
-        Message::new(GETRULE, DUMP, &family.generic()).text(1, table).text(2, chain)
+        Message::new(GETRULE, NLM_F_DUMP, &family.generic()).text(1, table).text(2, chain)
     })?;
     let ours = all.iter().filter(|answer| text(find(tail(answer), 2)) == chain);
     Ok(ours.map(|answer| parse_rule(tail(answer))).collect())
@@ -70,8 +72,9 @@ pub(crate) fn elements(
     table: &str,
     map: &str,
 ) -> io::Result<Option<Vec<Element>>> {
-    let question =
-        || Message::new(GETSETELEM, DUMP, &Family::Inet.generic()).text(1, table).text(2, map);
+    let question = || {
+        Message::new(GETSETELEM, NLM_F_DUMP, &Family::Inet.generic()).text(1, table).text(2, map)
+    };
     match dump(socket, question) {
         Ok(all) => Ok(Some(all.iter().flat_map(|answer| parse_elements(tail(answer))).collect())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
