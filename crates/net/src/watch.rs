@@ -12,7 +12,7 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use crate::error::NetError;
 use crate::net::Shared;
@@ -51,7 +51,7 @@ impl Watch {
 async fn watch(shared: Arc<Shared>, tables: AsyncFd<Socket>, mut links: Links) {
     let mut full = interval(FULL);
     full.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reported = None;
+    let (mut reported, mut broken) = (None, Broken::default());
     loop {
         let due = tokio::select! {
             heard = heard(&tables, |answer| nft::foreign_change(answer, THREAD)) => heard,
@@ -64,11 +64,35 @@ async fn watch(shared: Arc<Shared>, tables: AsyncFd<Socket>, mut links: Links) {
         if !due {
             continue;
         }
-        if let Err(error) = shared.repair().await {
-            warn!(error = &error as &dyn std::error::Error, "the gateway network is not repaired");
-        }
+        broken.report(shared.repair().await);
         sleep(REST).await;
     }
+}
+
+/// Why the last repair failed; empty when it did not. Told when it changes, not for each try.
+#[derive(Debug, Default)]
+struct Broken(String);
+
+impl Broken {
+    /// Says whether something was told.
+    fn report(&mut self, repaired: Result<(), NetError>) -> bool {
+        let why = repaired.as_ref().map_or_else(with_causes, |()| String::new());
+        if why == self.0 {
+            return false;
+        }
+        if why.is_empty() {
+            info!("the gateway network is whole again");
+        } else {
+            error!(why, "the gateway network cannot be repaired; it is tried again");
+        }
+        self.0 = why;
+        true
+    }
+}
+
+fn with_causes(error: &NetError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 /// Waits for notifications and says whether one `matters`. Lost ones do.
@@ -109,4 +133,21 @@ async fn report_clash(shared: &Arc<Shared>, reported: &mut Option<Ipv4Network>) 
         );
     }
     *reported = found;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_once_until_it_changes() {
+        let failed =
+            |what: &str| Err(NetError::kernel(what, io::ErrorKind::PermissionDenied.into()));
+        let mut broken = Broken::default();
+
+        let told = [Ok(()), failed("a"), failed("a"), failed("b"), Ok(()), Ok(()), failed("b")]
+            .map(|repaired| broken.report(repaired));
+
+        assert_eq!(told, [false, true, false, true, true, false, true]);
+    }
 }
