@@ -47,7 +47,12 @@ impl Host {
             info!(wished = %options.subnet, %subnet, "the gateway bridge has another subnet");
         }
         remember(&state)?;
-        let leases = Leases::open(&state, subnet)?;
+        let mut leases = Leases::open(&state, subnet)?;
+        leases.free_ports(|id| {
+            let file = namespaces.join(names::netns(id));
+            // What cannot be read is taken to be there: its port is nobody else's.
+            netns::find(&file).map_or(true, |found| found.is_some())
+        });
         let gateway = Ipv4Network::new(leases.gateway(), subnet.prefix()).unwrap_or(subnet);
         let bridge = options.bridge.clone();
         let (leases, kernels) = (Mutex::new(leases), Mutex::new(vec![kernel]));
@@ -177,7 +182,8 @@ pub(crate) fn purge(options: &Options) -> Result<(), NetError> {
 /// Writes down how the host's settings were before we changed any.
 fn remember(state: &Path) -> Result<(), NetError> {
     let path = state.join("settings");
-    if file::read(&path)?.is_some() {
+    // A power loss can leave an empty file; the boot after it has set everything anew.
+    if file::read(&path)?.is_some_and(|text| !text.is_empty()) {
         return Ok(());
     }
     let found = CHANGED.iter().filter_map(|name| Some((name, sysctl::read(name)?)));

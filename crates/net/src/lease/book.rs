@@ -74,6 +74,14 @@ impl Leases {
         Ok(())
     }
 
+    /// Takes the ports from every lease whose task is not `there` any more, as after a reboot:
+    /// a process may have them by now. They are asked for again when the task comes.
+    pub(crate) fn free_ports(&mut self, there: impl Fn(&str) -> bool) {
+        for (_, lease) in self.held.iter_mut().filter(|(id, _)| !there(id)) {
+            lease.ports.clear();
+        }
+    }
+
     pub(crate) fn subnet(&self) -> Ipv4Network {
         self.subnet
     }

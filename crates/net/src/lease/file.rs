@@ -1,4 +1,8 @@
 //! A lease as text: `address A`, then one `port PROTOCOL TARGET PUBLISHED` per port.
+//!
+//! Nothing here is synced. What a lease acknowledges is in the kernel, and a power loss takes that
+//! with it: the tasks of a node that boots are new ones. A file may be lost or empty then; either
+//! reads as no lease, no subnet picked and no settings remembered yet.
 
 use std::fs;
 use std::io;

@@ -82,6 +82,26 @@ fn a_chosen_port_is_kept_over_restarts_and_its_listener_is_not_asked_again() {
     assert_ne!(chosen.ports[0].published, chosen.ports[1].published);
 }
 
+/// After a reboot nothing leads to a kept port, and a process may have it by now.
+#[test]
+fn a_fixed_port_kept_over_a_reboot_is_asked_for_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut leases = Leases::open(dir.path(), subnet(24)).unwrap();
+    leases.lease("a", &wish(&[8080]), |_, _| true).unwrap();
+    leases.lease("b", &wish(&[0]), |_, _| true).unwrap();
+
+    let mut again = Leases::open(dir.path(), subnet(24)).unwrap();
+    again.free_ports(|_| false);
+    let refused = again.lease("a", &wish(&[8080]), |_, _| false).unwrap_err();
+    let chosen = again.lease("b", &wish(&[0]), |_, _| true).unwrap();
+
+    assert_eq!(
+        refused.to_string(),
+        "host port 8080/tcp is already in use by a process of this host"
+    );
+    assert!(chosen.ports[0].published != 0);
+}
+
 #[test]
 fn an_unreadable_lease_is_dropped() {
     let dir = tempfile::tempdir().unwrap();

@@ -120,6 +120,48 @@ fn a_port_that_a_process_listens_on_is_refused() {
     });
 }
 
+/// What a reboot takes: namespaces, links, rules. Leases are on disk.
+async fn reboot(world: &super::world::World, net: Net) {
+    drop(net);
+    crate::netns::remove(&world.netns("task")).unwrap();
+    let links = [names::link("task"), "swarm0".to_owned()];
+    within(None, move || {
+        Route::open().unwrap().send(links.each_ref().map(|link| route::delete_link(link))).unwrap();
+    });
+    nft::batch(&mut Socket::open().unwrap(), vec![nft::delete_table(names::TABLE)]).unwrap();
+}
+
+#[test]
+fn after_a_reboot_a_fixed_port_may_be_a_process_s() {
+    host(|world| async move {
+        let wish = gateway(&[port(Protocol::Tcp, 80, 8080)]);
+        let net = world.net().await;
+        net.attach("task", &wish).await.unwrap();
+        reboot(&world, net).await;
+        let _listener = within(None, || std::net::TcpListener::bind("127.0.0.1:8080").unwrap());
+
+        let net = world.net().await;
+        let shadowed = left(world.netns("").parent().unwrap()).1;
+        let refused = net.attach("task", &wish).await;
+
+        assert_eq!(shadowed, [], "the process is reached");
+        assert!(matches!(refused, Err(NetError::PortTaken { port: 8080, .. })), "{refused:?}");
+    });
+}
+
+#[test]
+fn settings_that_a_power_loss_emptied_are_remembered_again() {
+    host(|world| async move {
+        std::fs::create_dir_all(world.options().state_dir.join("net")).unwrap();
+        std::fs::write(world.options().state_dir.join("net/settings"), "").unwrap();
+        drop(world.net().await);
+
+        Net::purge(world.options()).await.unwrap();
+
+        assert_eq!(sysctl::read("net/ipv4/ip_forward").as_deref(), Some("0"));
+    });
+}
+
 #[test]
 fn a_purge_takes_all_of_ours_and_nothing_else() {
     host(|world| async move {
