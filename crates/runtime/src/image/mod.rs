@@ -68,7 +68,7 @@ pub(crate) struct Unpacked {
     /// Name of the snapshot of its topmost layer.
     pub(crate) top: String,
     facts: Arc<Facts>,
-    /// As long as this lives no image goes, and none is replaced.
+    /// As long as this lives the image is neither dropped nor replaced.
     _held: OwnedRwLockReadGuard<()>,
 }
 
@@ -195,7 +195,7 @@ impl Runtime {
     /// Configuration and top snapshot of an image, which stays while the answer is kept.
     pub(crate) async fn unpacked(&self, reference: &str) -> Result<Unpacked, Error> {
         let name = full_name(reference)?;
-        let held = self.images.records.clone().read_owned().await;
+        let held = self.images.records.share(&name).await;
         let missing = || Error::ImageMissing { reference: name.clone() };
         let target = self.record(name.clone()).await?.and_then(|record| record.target);
         let digest = target.ok_or_else(missing)?.digest;

@@ -47,9 +47,9 @@ impl Runtime {
         Ok(Removed { untagged: vec![record.name], deleted })
     }
 
-    /// Drops it while no container is being made, so that none loses its image half-way.
+    /// Drops it while no container is made of it, so that none loses its image half-way.
     pub(crate) async fn drop_name(&self, name: &str) -> Result<(), Error> {
-        let _alone = self.images.records.write().await;
+        let _alone = self.images.records.lock(name).await;
         let made = self.container_records().await?;
         if let Some(user) = made.iter().find(|container| container.image == name) {
             let why = format!("container {} was made of it", user.id);

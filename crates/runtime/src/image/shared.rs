@@ -1,13 +1,13 @@
 //! What the users of one runtime share while they work on images.
 //!
 //! [`Locks`] sees to it that the same image, blob or layer is worked on once: the next one waits
-//! and finds it done. [`Shared::records`] keeps image records from changing while a container is
-//! made of one.
+//! and finds it done. [`Shared::records`] keeps an image's record from changing while a container is
+//! made of it; what happens to other images waits for neither.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard, RwLock};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock as Turn};
 use tokio::time::Instant;
 
 use super::Image;
@@ -25,8 +25,8 @@ pub(crate) struct Shared {
     pub(super) layers: Arc<Locks<()>>,
     /// What was read of images.
     pub(super) facts: Arc<Known>,
-    /// Read while a container is made, written while a record changes or goes.
-    pub(super) records: Arc<RwLock<()>>,
+    /// Records, by name: shared while a container is made of one, locked while it changes or goes.
+    pub(super) records: Arc<Locks<()>>,
 }
 
 /// What manifest and configuration of an image say.
@@ -83,18 +83,24 @@ impl<T> Default for Locks<T> {
 
 impl<T: Default> Locks<T> {
     /// Waits for the name's turn; whoever waits bounds what they do before.
-    pub(super) async fn lock(&self, name: &str) -> OwnedMutexGuard<T> {
-        let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = turns.get(name).and_then(Weak::upgrade);
-            found.unwrap_or_else(|| {
-                turns.retain(|_, turn| turn.strong_count() > 0);
-                let turn = Arc::default();
-                turns.insert(name.to_owned(), Arc::downgrade(&turn));
-                turn
-            })
-        };
-        turn.lock_owned().await
+    pub(super) async fn lock(&self, name: &str) -> OwnedRwLockWriteGuard<T> {
+        self.turn(name).write_owned().await
+    }
+
+    /// Waits until nobody has the name locked; several share it.
+    pub(super) async fn share(&self, name: &str) -> OwnedRwLockReadGuard<T> {
+        self.turn(name).read_owned().await
+    }
+
+    fn turn(&self, name: &str) -> Arc<Turn<T>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = turns.get(name).and_then(Weak::upgrade);
+        found.unwrap_or_else(|| {
+            turns.retain(|_, turn| turn.strong_count() > 0);
+            let turn = Arc::default();
+            turns.insert(name.to_owned(), Arc::downgrade(&turn));
+            turn
+        })
     }
 }
 
@@ -111,7 +117,7 @@ mod tests {
             let locks = Arc::clone(&locks);
             async move { *locks.lock("a").await }
         });
-        while Arc::strong_count(OwnedMutexGuard::mutex(&first)) < 2 {
+        while Arc::strong_count(OwnedRwLockWriteGuard::rwlock(&first)) < 2 {
             tokio::task::yield_now().await;
         }
 
@@ -126,5 +132,24 @@ mod tests {
             drop(locks.lock(&n.to_string()).await);
         }
         assert!(locks.0.lock().unwrap().len() <= 2);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_one_name_holds_up_no_other() {
+        let locks = Arc::new(Locks::<()>::default());
+        let made = locks.share("a").await;
+        let pulled = tokio::spawn({
+            let locks = Arc::clone(&locks);
+            async move { drop(locks.lock("a").await) }
+        });
+        while Arc::strong_count(OwnedRwLockReadGuard::rwlock(&made)) < 2 {
+            tokio::task::yield_now().await;
+        }
+
+        let others = [locks.share("b").await, locks.share("b").await];
+
+        assert!(!pulled.is_finished());
+        drop((made, others));
+        pulled.await.unwrap();
     }
 }

@@ -238,7 +238,7 @@ impl<'a> Store<'a> {
         let _ = rpc("remove snapshot", QUICK, self.link.snapshots().remove(request)).await;
     }
 
-    /// Makes or replaces the record that keeps an image, while no container is being made.
+    /// Makes or replaces the record that keeps an image, while no container is made of it.
     pub(super) async fn name(&self, named: Named<'_>) -> Result<Record, Error> {
         let target = Target {
             media_type: named.media_type.into(),
@@ -255,7 +255,7 @@ impl<'a> Store<'a> {
             ..Record::default()
         };
         let image = Some(record.clone());
-        let _alone = self.shared.records.write().await;
+        let _alone = self.shared.records.lock(named.name).await;
         let request = CreateImageRequest { image: image.clone(), ..CreateImageRequest::default() };
         let created = rpc("create image", QUICK, self.link.images().create(request)).await;
         if created.or_present()?.is_none() {
