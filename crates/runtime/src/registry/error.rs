@@ -105,6 +105,17 @@ impl RegistryError {
         matches!(self, Self::Unreachable { .. } | Self::Busy { .. })
     }
 
+    /// This, told together with how the next host was not reached either.
+    #[must_use]
+    pub(crate) fn nor(mut self, next: &Self) -> Self {
+        if let (Self::Unreachable { why, .. }, Self::Unreachable { host, why: next }) =
+            (&mut self, next)
+        {
+            *why = format!("{why}; nor {host}: {next}");
+        }
+        self
+    }
+
     /// How long the registry wants to be left alone.
     pub(crate) fn wait(&self) -> Duration {
         match self {

@@ -177,9 +177,11 @@ impl Remote {
                     if own && !silent {
                         return Err(other);
                     }
-                    if failure.as_ref().is_none_or(|(earlier, _)| own && !earlier) {
-                        failure = Some((own, other));
-                    }
+                    failure = Some(match failure {
+                        Some((true, earlier)) if own => (true, earlier.nor(&other)),
+                        Some(kept) if kept.0 || !own => kept,
+                        _ => (own, other),
+                    });
                 }
             }
         }
@@ -193,4 +195,22 @@ impl Remote {
 
 fn mismatch(what: &str, found: String, announced: &str) -> RegistryError {
     RegistryError::Mismatch { what: what.into(), found, announced: announced.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_way_that_was_tried_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = "127.0.0.1:1/web:1".parse().unwrap();
+        let remote = Remote::open(&image, &Auth::default(), dir.path()).unwrap();
+
+        let refused = remote.get("web/manifests/1", true, 0).await.unwrap_err().to_string();
+
+        for url in ["https://127.0.0.1:1 cannot be reached", "nor http://127.0.0.1:1: "] {
+            assert!(refused.contains(url), "{refused}");
+        }
+    }
 }
