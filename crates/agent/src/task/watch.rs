@@ -86,19 +86,37 @@ async fn probe<E: Executor>(
     mut health: Health,
     age: Age,
 ) -> Seen {
+    let mut row = 0;
     loop {
         sleep(health.pause(check, age.now())).await;
         let began = age.now();
         let said = executor.probe(task, &check.command, check.timeout).await;
-        match &said {
-            Probed::Passed => {}
-            Probed::Failed { why } => info!(%task, why, "health check failed"),
-            Probed::Unasked { why } => debug!(%task, why, "health check could not be made"),
-        }
+        tell(task, &mut row, &said);
         match health.take(check, began, &said) {
             Verdict::Same => {}
             Verdict::Healthy => return Seen::Healthy,
             Verdict::Unhealthy => return Seen::Unhealthy,
         }
+    }
+}
+
+/// Logs what is not as it was: the first failure of a row, whose length so far is `row`, and the
+/// success that ends one. Most probes say what the one before said.
+fn tell(task: TaskId, row: &mut u32, said: &Probed) {
+    match said {
+        Probed::Passed if *row > 0 => {
+            info!(%task, failures = *row, "health check passes again");
+            *row = 0;
+        }
+        Probed::Passed => {}
+        Probed::Failed { why } => {
+            *row = row.saturating_add(1);
+            if *row == 1 {
+                info!(%task, why, "health check fails");
+            } else {
+                debug!(%task, why, row, "health check fails still");
+            }
+        }
+        Probed::Unasked { why } => debug!(%task, why, "health check could not be made"),
     }
 }

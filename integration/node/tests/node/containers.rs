@@ -2,7 +2,33 @@
 
 use std::path::Path;
 
-use node_test::Node;
+use node_test::{Node, until};
+
+#[test]
+fn a_row_of_failed_health_checks_is_logged_once() {
+    let node = Node::ready();
+    let probe = "test ! -e /sick || { echo once >>/sick; exit 1; }";
+    let often = ["--health-interval", "50ms", "--health-start-interval", "50ms"];
+    let flags = ["--network", "host", "--health-cmd", probe, "--health-retries", "100000"];
+    node.serve("web", &[&flags[..], &often].concat(), &["sleep", "100000"]);
+    let _ = node.running("web", 1);
+
+    let _ = node.inside("web.1", "touch /sick").ok();
+    until("it was probed often", || match node.inside("web.1", "wc -l </sick").ok().trim() {
+        count if count.parse::<u32>().is_ok_and(|count| count >= 5) => Ok(()),
+        count => Err(count.to_owned()),
+    });
+    let _ = node.inside("web.1", "rm /sick").ok();
+    let said = until("it is well again", || {
+        let log = node.log();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("health check")).collect();
+        let told = lines.iter().any(|line| line.contains("passes again"));
+        told.then(|| lines.join("\n")).ok_or(log)
+    });
+
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("health check fails"), "{said}");
+}
 
 #[test]
 fn a_container_is_what_the_service_asked_for() {
