@@ -8,7 +8,7 @@ mod metrics;
 mod notify;
 
 use std::io::IsTerminal;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -44,6 +44,39 @@ pub(crate) struct Daemon {
     purge: bool,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    later: Later,
+}
+
+/// Known names that nothing serves yet: refused by name, and told to nobody.
+#[derive(clap::Args, Debug, Default)]
+struct Later {
+    #[arg(long, hide = true)]
+    data_path_addr: Option<String>,
+    #[arg(long, hide = true)]
+    data_path_port: Option<String>,
+    #[arg(long, hide = true)]
+    docker_socket: Option<String>,
+}
+
+impl Later {
+    const KEYS: [&str; 3] = ["data_path_addr", "data_path_port", "docker_socket"];
+
+    fn served(&self) -> anyhow::Result<()> {
+        let given = [&self.data_path_addr, &self.data_path_port, &self.docker_socket];
+        for (key, value) in Self::KEYS.into_iter().zip(given) {
+            Self::refuse(key, value.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// `docker_socket = "none"` asks for nothing.
+    fn refuse(key: &str, value: Option<&str>) -> anyhow::Result<()> {
+        let asks = value.is_some_and(|value| key != "docker_socket" || value != "none");
+        let flag = key.replace('_', "-");
+        anyhow::ensure!(!asks, "not supported yet: --{flag} ({key} in the file of settings)");
+        Ok(())
+    }
 }
 
 /// What can be set by flag and by file; a flag wins.
@@ -78,13 +111,6 @@ struct Settings {
     /// Shape of the log
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
-    // Known names that nothing serves yet.
-    #[arg(long, hide = true)]
-    data_path_addr: Option<IpAddr>,
-    #[arg(long, hide = true)]
-    data_path_port: Option<u16>,
-    #[arg(long, hide = true)]
-    docker_socket: Option<String>,
 }
 
 /// Shape of the log.
@@ -98,13 +124,9 @@ enum LogFormat {
 }
 
 pub(crate) async fn run(args: Daemon, global: &Global, out: &mut Printer) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        !global.quiet && global.format.is_none(),
-        "the daemon prints no results: --quiet and --format are for the other commands; \
-         --log-format shapes its log"
-    );
+    args.later.served()?;
     let settings = args.settings.or(read(args.config.as_deref())?);
-    settings.served()?;
+    settings.checked()?;
     if args.check {
         return host::check(&settings.into_options(), out).await;
     }
@@ -167,7 +189,7 @@ fn read(path: Option<&Path>) -> anyhow::Result<Settings> {
     let wanted = path.is_some();
     let path = path.unwrap_or(Path::new(CONFIG));
     match std::fs::read_to_string(path) {
-        Ok(text) => toml::from_str(&text).with_context(|| format!("read {}", path.display())),
+        Ok(text) => Settings::parse(&text).with_context(|| format!("read {}", path.display())),
         Err(error) if !wanted && error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Settings::default())
         }
@@ -188,23 +210,24 @@ impl Settings {
             gateway_subnet: self.gateway_subnet.or(other.gateway_subnet),
             metrics_addr: self.metrics_addr.or(other.metrics_addr),
             log_format: self.log_format.or(other.log_format),
-            data_path_addr: self.data_path_addr.or(other.data_path_addr),
-            data_path_port: self.data_path_port.or(other.data_path_port),
-            docker_socket: self.docker_socket.or(other.docker_socket),
         }
     }
 
-    /// Refuses, by its name, what is no use yet or no use at all.
-    fn served(&self) -> anyhow::Result<()> {
-        let not_yet = [
-            ("data-path-addr", self.data_path_addr.is_some()),
-            ("data-path-port", self.data_path_port.is_some()),
-            ("docker-socket", self.docker_socket.as_ref().is_some_and(|it| it != "none")),
-        ];
-        if let Some((name, _)) = not_yet.iter().find(|(_, given)| *given) {
-            let key = name.replace('-', "_");
-            anyhow::bail!("not supported yet: --{name} ({key} in the file of settings)");
+    /// Reads the text of a file.
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let mut keys: toml::Table = text.parse()?;
+        for key in Later::KEYS {
+            let value = keys.remove(key).map(|value| match value {
+                toml::Value::String(text) => text,
+                other => other.to_string(),
+            });
+            Later::refuse(key, value.as_deref())?;
         }
+        Ok(keys.try_into()?)
+    }
+
+    /// Refuses what is no use.
+    fn checked(&self) -> anyhow::Result<()> {
         if let Some(subnet) = self.gateway_subnet {
             anyhow::ensure!(
                 subnet.ip() == subnet.network() && SUBNET_BITS.contains(&subnet.prefix()),
@@ -250,7 +273,7 @@ mod tests {
     #[test]
     fn a_flag_wins_over_the_file() {
         let file: Settings =
-            toml::from_str("state_dir = \"/a\"\nlisten_addr = \"127.0.0.1:1\"").unwrap();
+            Settings::parse("state_dir = \"/a\"\nlisten_addr = \"127.0.0.1:1\"").unwrap();
         let flags = Settings { state_dir: Some("/b".into()), ..Settings::default() };
 
         let options = flags.or(file).into_options();
@@ -261,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_yet_is_refused_by_name() {
-        let served = |text: &str| toml::from_str::<Settings>(text).unwrap().served();
+        let served = |text: &str| Settings::parse(text).and_then(|settings| settings.checked());
         for (key, value) in [
             ("data_path_addr", "\"10.0.0.1\""),
             ("data_path_port", "4789"),
@@ -280,7 +303,11 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_refused_by_name() {
-        let refusal = toml::from_str::<Settings>("stat_dir = \"/a\"").unwrap_err().to_string();
-        assert!(refusal.contains("stat_dir"), "{refusal}");
+        let refusal = Settings::parse("stat_dir = \"/a\"").unwrap_err().to_string();
+
+        assert!(refusal.contains("stat_dir") && refusal.contains("gateway_subnet"), "{refusal}");
+        for later in Later::KEYS {
+            assert!(!refusal.contains(later), "{refusal}");
+        }
     }
 }

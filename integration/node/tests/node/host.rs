@@ -151,6 +151,33 @@ fn settings_of_later_versions_and_odd_subnets_are_refused_by_name() {
 }
 
 #[test]
+fn an_unknown_setting_is_answered_by_those_there_are() {
+    let node = Node::start();
+    let file = node.dir().join("daemon.toml");
+    let refused = |text: &str| {
+        fs::write(&file, text).unwrap();
+        daemon(&node, &["--config", file.to_str().unwrap()])
+    };
+
+    let unknown = refused("stat_dir = \"/a\"");
+    let later = refused("data_path_port = 4789");
+
+    assert!(unknown.refusal().contains("gateway_subnet"), "{unknown}");
+    assert!(!unknown.refusal().contains("data_path"), "{unknown}");
+    assert!(later.refusal().contains("not supported yet: --data-path-port"), "{later}");
+}
+
+#[test]
+fn an_interface_nobody_else_reaches_is_not_advertised() {
+    let node = Node::start();
+
+    let loopback = node.swarm(&["init", "--advertise-addr", "lo"]);
+
+    assert!(loopback.refusal().contains("interface lo has no address that others"), "{loopback}");
+    assert!(node.swarm(&["info"]).ok().contains("Swarm: inactive"));
+}
+
+#[test]
 fn the_bridge_has_the_subnet_that_was_named_and_sighup_ends_nothing() {
     let node = Node::start_with(&["--gateway-subnet", "10.9.0.0/20"]);
     let _ = node.swarm(&["init"]).ok();
