@@ -16,25 +16,36 @@ const OURS: &str = "sw";
 pub(crate) struct Interface {
     pub(crate) name: String,
     pub(crate) ip: IpAddr,
+    /// Who reaches it, as far as this host knows.
+    pub(crate) reach: Reach,
 }
 
-/// The addresses of the interfaces that are up, without those that only this host can reach.
+/// Who reaches an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// Other hosts, perhaps.
+    Others,
+    /// This host alone: loopback, what the node made itself, and what is down.
+    Itself,
+}
+
+/// All addresses of this host.
 pub(crate) fn interfaces() -> Vec<Interface> {
     // An error leaves none, and the refusal then says how to name one.
     let all = getifaddrs().into_iter().flatten();
-    let reachable = all.filter(|it| {
-        it.flags.contains(InterfaceFlags::IFF_UP)
-            && !it.flags.contains(InterfaceFlags::IFF_LOOPBACK)
-            && !it.interface_name.starts_with(OURS)
-    });
-    let addressed = reachable.filter_map(|it| {
+    let addressed = all.filter_map(|it| {
         let address = it.address?;
         let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
         let v6 = || {
             let ip = address.as_sockaddr_in6()?.ip();
             (!ip.is_unicast_link_local()).then_some(IpAddr::V6(ip))
         };
-        Some(Interface { name: it.interface_name, ip: v4.or_else(v6)? })
+        let ip = v4.or_else(v6)?;
+        let reachable = it.flags.contains(InterfaceFlags::IFF_UP)
+            && !it.flags.contains(InterfaceFlags::IFF_LOOPBACK)
+            && !it.interface_name.starts_with(OURS);
+        let reach = if reachable { Reach::Others } else { Reach::Itself };
+        Some(Interface { name: it.interface_name, ip, reach })
     });
     addressed.collect()
 }
@@ -51,20 +62,45 @@ pub(crate) fn choose(
         "" if !listened.ip().is_unspecified() => listened.ip(),
         "" => only(interfaces, "this host")?,
         host => match host.parse() {
-            Ok(ip) => ip,
+            Ok(ip) => ours(ip, listened, interfaces)?,
             Err(_) => {
                 let named: Vec<_> = interfaces.iter().filter(|it| it.name == host).collect();
                 if named.is_empty() {
-                    return Err(none(format!("{host} is no IP address and no interface here")));
+                    let why = format!("{host} is no IP address and no interface with an address");
+                    return Err(none(format!("{why}; {}", has(interfaces))));
                 }
-                only(named, host)?
+                only(named, &format!("interface {host}"))?
             }
         },
     };
+    Ok(SocketAddr::new(ip, port))
+}
+
+/// An address that was asked for. As with Docker, one that this host does not have, such as that
+/// of a NAT before it, needs a listening address that was named too: else it is a slip.
+fn ours(ip: IpAddr, listened: SocketAddr, interfaces: &[Interface]) -> Result<IpAddr, NodeError> {
     if ip.is_unspecified() {
         return Err(none(format!("{ip} is no address others can reach")));
     }
-    Ok(SocketAddr::new(ip, port))
+    let here = ip.is_loopback() || interfaces.iter().any(|it| it.ip == ip);
+    if here || !listened.ip().is_unspecified() {
+        return Ok(ip);
+    }
+    Err(NodeError::Elsewhere { ip, has: has(interfaces) })
+}
+
+/// The addresses that others may reach, for people.
+fn has(interfaces: &[Interface]) -> String {
+    let reachable: Vec<_> = interfaces.iter().filter(|it| it.reach == Reach::Others).collect();
+    match reachable.as_slice() {
+        [] => "this host has no address that others can reach".to_owned(),
+        some => format!("this host has {}", listed(some)),
+    }
+}
+
+fn listed(interfaces: &[&Interface]) -> String {
+    let each = interfaces.iter().map(|it| format!("{} on interface {}", it.ip, it.name));
+    each.collect::<Vec<_>>().join(" and ")
 }
 
 /// Host and port; a bare IPv6 address has colons of its own.
@@ -79,16 +115,13 @@ fn split(asked: &str, default: u16) -> Result<(&str, u16), NodeError> {
 
 /// The one address among these; IPv4 is preferred, as by Docker.
 fn only<'a>(of: impl IntoIterator<Item = &'a Interface>, whose: &str) -> Result<IpAddr, NodeError> {
-    let (v4, v6): (Vec<_>, Vec<_>) = of.into_iter().partition(|it| it.ip.is_ipv4());
+    let reachable = of.into_iter().filter(|it| it.reach == Reach::Others);
+    let (v4, v6): (Vec<_>, Vec<_>) = reachable.partition(|it| it.ip.is_ipv4());
     let candidates = if v4.is_empty() { v6 } else { v4 };
     match candidates.as_slice() {
         [] => Err(none(format!("{whose} has no address that others can reach"))),
         [only] => Ok(only.ip),
-        many => {
-            let listed: Vec<_> =
-                many.iter().map(|it| format!("{} on interface {}", it.ip, it.name)).collect();
-            Err(none(format!("{whose} has several addresses ({})", listed.join(" and "))))
-        }
+        many => Err(none(format!("{whose} has several addresses ({})", listed(many)))),
     }
 }
 
@@ -104,6 +137,7 @@ mod tests {
         let interface = |&(name, ip): &(&str, &str)| Interface {
             name: name.to_owned(),
             ip: ip.parse().unwrap(),
+            reach: if name == "lo" { Reach::Itself } else { Reach::Others },
         };
         addresses.iter().map(interface).collect()
     }
@@ -125,12 +159,18 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_wins() {
-        let two = [("eth0", "10.0.0.5"), ("eth1", "10.1.0.5")];
+        let two = [
+            ("eth0", "10.0.0.5"),
+            ("eth1", "10.1.0.5"),
+            ("eth1", "2001:db8::9"),
+            ("lo", "127.0.0.1"),
+        ];
         for (asked, expected) in [
-            ("192.0.2.9", "192.0.2.9:2377"),
-            ("192.0.2.9:99", "192.0.2.9:99"),
+            ("10.0.0.5", "10.0.0.5:2377"),
+            ("10.0.0.5:99", "10.0.0.5:99"),
             ("2001:db8::9", "[2001:db8::9]:2377"),
             ("[2001:db8::9]:99", "[2001:db8::9]:99"),
+            ("127.0.0.1:99", "127.0.0.1:99"),
             ("eth1", "10.1.0.5:2377"),
             ("eth1:99", "10.1.0.5:99"),
         ] {
@@ -139,10 +179,26 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_elsewhere_needs_one_to_listen_on() {
+        let two = [("eth0", "10.0.0.5"), ("lo", "127.0.0.1")];
+
+        let refusal = chosen("192.0.2.9", "0.0.0.0:2377", &two).unwrap_err();
+
+        for word in ["192.0.2.9", "10.0.0.5 on interface eth0", "--listen-addr"] {
+            assert!(refusal.contains(word), "{word}: {refusal}");
+        }
+        assert!(refusal.contains("must specify a listening address"), "{refusal}");
+        assert!(!refusal.contains("127.0.0.1"), "{refusal}");
+        assert_eq!(chosen("192.0.2.9", "10.0.0.5:7", &two).unwrap(), "192.0.2.9:7");
+    }
+
+    #[test]
     fn what_cannot_be_chosen_names_the_flag() {
-        let two = [("eth0", "10.0.0.5"), ("eth1", "10.1.0.5")];
+        let two = [("eth0", "10.0.0.5"), ("eth1", "10.1.0.5"), ("lo", "127.0.0.1")];
         for (asked, addresses, word) in [
-            ("", &two[..], "several addresses (10.0.0.5 on interface eth0 and 10.1.0.5"),
+            ("lo", &two[..], "interface lo has no address that others can reach"),
+            ("eth7", &two, "this host has 10.0.0.5 on interface eth0 and 10.1.0.5"),
+            ("", &two, "several addresses (10.0.0.5 on interface eth0 and 10.1.0.5"),
             ("", &[], "no address that others can reach"),
             ("eth7", &two, "eth7 is no IP address and no interface"),
             ("0.0.0.0", &two, "no address others can reach"),

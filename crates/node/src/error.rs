@@ -59,6 +59,16 @@ pub enum NodeError {
         /// Why not.
         why: String,
     },
+    /// The address to tell others is none of this host's.
+    #[error(
+        "must specify a listening address: {ip}, the address to advertise, is not an address of this host ({has}); pass one of those with --advertise-addr, or, when others reach this host at {ip} all the same, start the daemon with --listen-addr"
+    )]
+    Elsewhere {
+        /// The address.
+        ip: std::net::IpAddr,
+        /// What this host has, for people.
+        has: String,
+    },
     /// The node is being stopped.
     #[error("the node is stopping; start it again, `swarm info` then says what it is part of")]
     Stopping,

@@ -116,7 +116,7 @@ fn refused(error: &NodeError) -> Status {
         NodeError::Member => {
             Status::failed_precondition(format!("{text}; `swarm info` says which"))
         }
-        NodeError::NoAddress { .. } => Status::invalid_argument(text),
+        NodeError::NoAddress { .. } | NodeError::Elsewhere { .. } => Status::invalid_argument(text),
         NodeError::Listen { .. } | NodeError::NotReady { .. } | NodeError::Stopping => {
             Status::unavailable(text)
         }
