@@ -63,6 +63,16 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether what was asked for is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => true,
+            Self::Refused(status) => status.code() == Code::NotFound,
+            _ => false,
+        }
+    }
+
     pub(crate) fn of(target: &str, status: Status) -> Self {
         let target = target.to_owned();
         match broken(&status) {

@@ -1,5 +1,7 @@
 //! The images of the node behind the socket.
 
+use std::collections::BTreeMap;
+
 use swarm_proto::v1;
 use swarm_proto::v1::images_client::ImagesClient;
 use swarm_types::Sensitive;
@@ -27,6 +29,10 @@ pub struct Image {
     pub created_at_ns: Option<i64>,
     /// Names by which registries always give it, `REPOSITORY@sha256:...`.
     pub repo_digests: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Containers made of it, running or not; 0 where they were not counted.
+    pub containers: u32,
 }
 
 impl From<v1::Image> for Image {
@@ -37,6 +43,8 @@ impl From<v1::Image> for Image {
             size_bytes: image.size_bytes,
             created_at_ns: image.created_at_ns,
             repo_digests: image.repo_digests,
+            labels: image.labels.into_iter().collect(),
+            containers: image.containers,
         }
     }
 }
@@ -87,6 +95,15 @@ impl PullProgress {
         let v1::PullProgress { digest, done_bytes, total_bytes, .. } = progress;
         Some(Self { digest, phase, done_bytes, total_bytes })
     }
+}
+
+/// Which images are kept from removal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removal {
+    /// Those a container was made of, running or not.
+    Careful,
+    /// Those a container runs; a digest stands for all of its names.
+    Forced,
 }
 
 /// What went with an image.
@@ -165,17 +182,23 @@ impl Client {
         Err(failed(tonic::Status::data_loss("the pull ended without an image")))
     }
 
-    /// Drops a name of an image, or the one name of the image whose digest begins so.
+    /// Drops a name of an image, or the name of the image whose digest begins so.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] when there is no such image or a container uses it.
-    pub async fn remove_image(&self, reference: &str) -> Result<RemovedImage, ClientError> {
+    /// [`ClientError::Refused`] when there is no such image, or when it is in use as `removal`
+    /// says.
+    pub async fn remove_image(
+        &self,
+        reference: &str,
+        removal: Removal,
+    ) -> Result<RemovedImage, ClientError> {
+        let force = removal == Removal::Forced;
         let answer = self
             .call(|| {
                 let mut store = self.image_store();
                 let reference = reference.to_owned();
-                async move { store.remove(v1::RemoveImageRequest { reference }).await }
+                async move { store.remove(v1::RemoveImageRequest { reference, force }).await }
             })
             .await?;
         Ok(RemovedImage { untagged: answer.untagged, deleted: answer.deleted })

@@ -28,7 +28,7 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ClientError;
-pub use images::{Image, PullPhase, PullProgress, RemovedImage};
+pub use images::{Image, PullPhase, PullProgress, Removal, RemovedImage};
 pub use local::{Founded, Info, LocalState};
 pub use nodes::{NodeVerdict, Verdict};
 pub use services::{Changed, ServiceRow, TaskFilter};

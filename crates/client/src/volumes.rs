@@ -23,6 +23,8 @@ pub struct LocalVolume {
     pub options: BTreeMap<String, String>,
     /// When it was made, on the node's clock.
     pub created_at: Timestamp,
+    /// Containers that have it, running or not; 0 where they were not counted.
+    pub containers: u32,
 }
 
 impl From<v1::LocalVolume> for LocalVolume {
@@ -34,6 +36,7 @@ impl From<v1::LocalVolume> for LocalVolume {
             labels: volume.labels.into_iter().collect(),
             options: volume.options.into_iter().collect(),
             created_at: Timestamp(volume.created_at_ns),
+            containers: volume.containers,
         }
     }
 }

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use swarm_proto::v1;
 use swarm_proto::v1::images_server::Images;
 use swarm_proto::v1::load_request::Part;
-use swarm_runtime::{Auth, Error, Image, Phase, Progress, RegistryError, Removed};
+use swarm_runtime::{Auth, Error, Image, Phase, Progress, RegistryError, Removed, Spare};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
@@ -47,7 +47,12 @@ impl Images for Store {
         _: Request<v1::ListImagesRequest>,
     ) -> Result<Response<v1::ListImagesResponse>, Status> {
         let images = self.0.runtime.images().await.map_err(|error| refused(&error))?;
-        let images = images.into_iter().map(shown).collect();
+        let containers = self.0.runtime.containers().await.map_err(|error| refused(&error))?;
+        let counted = |image: Image| {
+            let made = containers.iter().filter(|it| it.image == image.name).count();
+            v1::Image { containers: u32::try_from(made).unwrap_or(u32::MAX), ..shown(image) }
+        };
+        let images = images.into_iter().map(counted).collect();
         Ok(Response::new(v1::ListImagesResponse { images }))
     }
 
@@ -78,8 +83,9 @@ impl Images for Store {
         &self,
         request: Request<v1::RemoveImageRequest>,
     ) -> Result<Response<v1::RemoveImageResponse>, Status> {
-        let reference = request.into_inner().reference;
-        let removed = self.0.runtime.remove_image(&reference).await;
+        let v1::RemoveImageRequest { reference, force } = request.into_inner();
+        let spare = if force { Spare::Running } else { Spare::Used };
+        let removed = self.0.runtime.remove_image(&reference, spare).await;
         let Removed { untagged, deleted } = removed.map_err(|error| refused(&error))?;
         Ok(Response::new(v1::RemoveImageResponse { untagged, deleted }))
     }
@@ -156,6 +162,8 @@ fn shown(image: Image) -> v1::Image {
         size_bytes: image.size,
         created_at_ns: created,
         repo_digests: image.repo_digest.into_iter().collect(),
+        labels: image.config.labels.into_iter().collect(),
+        containers: 0,
     }
 }
 

@@ -38,7 +38,15 @@ impl volumes_server::Volumes for Volumes {
         _: Request<v1::ListLocalVolumesRequest>,
     ) -> Result<Response<v1::ListLocalVolumesResponse>, Status> {
         let volumes = self.0.runtime.volumes().await.map_err(|error| refused(&error))?;
-        let volumes = volumes.into_iter().map(shown).collect();
+        let users = self.0.runtime.volume_users().await.map_err(|error| refused(&error))?;
+        let counted = |volume: Volume| {
+            let count = users.get(&volume.name).map_or(0, Vec::len);
+            v1::LocalVolume {
+                containers: u32::try_from(count).unwrap_or(u32::MAX),
+                ..shown(volume)
+            }
+        };
+        let volumes = volumes.into_iter().map(counted).collect();
         Ok(Response::new(v1::ListLocalVolumesResponse { volumes }))
     }
 
@@ -73,6 +81,7 @@ fn shown(volume: Volume) -> v1::LocalVolume {
         labels: volume.labels.into_iter().collect(),
         options: volume.options.into_iter().collect(),
         created_at_ns: nanos(volume.created_at),
+        containers: 0,
     }
 }
 

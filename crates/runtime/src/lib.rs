@@ -45,7 +45,7 @@ pub use exec::{
     Exec, ExecConfig, ExecControl, ExecEvent, ExecInput, Probe, ProbeEnd, Rights, Stdin, Terminal,
     TerminalSize,
 };
-pub use image::{Healthcheck, Image, ImageConfig, Phase, Progress, Removed};
+pub use image::{Healthcheck, Image, ImageConfig, Phase, Progress, Removed, Spare};
 pub use logs::{Follow, LogLine, LogQuery, LogReader, LogStream, Streams, write_logs};
 pub use options::{Options, Runtime};
 pub use purge::{Purged, containerd_version};

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Tolerate;
 use crate::rpc::{QUICK, rpc};
-use crate::{Error, Runtime, lease};
+use crate::{Error, Runtime, Spare, lease};
 
 /// How long containerd may take to see that the namespace is empty.
 const EMPTY: Duration = Duration::from_secs(20);
@@ -47,7 +47,7 @@ impl Runtime {
         let request = ListImagesRequest::default();
         let images = rpc("list images", QUICK, self.link.images().list(request)).await?.images;
         for image in images {
-            self.drop_name(&image.name).await?;
+            self.drop_name(&image.name, Spare::Used).await?;
             purged.images.push(image.name);
         }
         // The last of them, at its end, takes with it what nothing refers to.

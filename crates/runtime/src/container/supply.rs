@@ -4,7 +4,7 @@
 //! Volumes of the container's own (those the image declares, and mounts without a name) are named
 //! after it, so that they are found again whatever was written down.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 
 use containerd_client::types::Mount as RootFs;
@@ -14,11 +14,8 @@ use super::{ContainerConfig, Kept, KeptVolume, Mount, list};
 use crate::archive::digest;
 use crate::image::ImageConfig;
 use crate::volumes::fill::{self, Filling};
-use crate::volumes::{Held, NewVolume, options, store, subpath};
+use crate::volumes::{ANONYMOUS, Held, NewVolume, options, store, subpath};
 use crate::{Error, Runtime};
-
-/// As Docker marks them.
-const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 /// What a container is to be supplied with.
 #[derive(Debug, Default)]
@@ -293,10 +290,24 @@ impl Runtime {
 
     /// The containers that use a volume.
     pub(crate) async fn users(&self, volume: &str) -> Result<Vec<String>, Error> {
-        let uses = |kept: Kept| kept.volumes.iter().any(|used| used.name == volume);
-        let records = self.container_records().await?.into_iter();
-        let users = records.filter(|record| uses(list::kept(record)));
-        Ok(users.map(|record| record.id).collect())
+        Ok(self.volume_users().await?.remove(volume).unwrap_or_default())
+    }
+
+    /// Ids of the containers, running or not, that have each volume, by the volume's name. A
+    /// volume that none has is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] and the like.
+    pub async fn volume_users(&self) -> Result<HashMap<String, Vec<String>>, Error> {
+        let mut users = HashMap::<String, Vec<String>>::new();
+        for record in self.container_records().await? {
+            let volumes = list::kept(&record).volumes.into_iter().map(|volume| volume.name);
+            for volume in volumes.collect::<HashSet<_>>() {
+                users.entry(volume).or_default().push(record.id.clone());
+            }
+        }
+        Ok(users)
     }
 }
 

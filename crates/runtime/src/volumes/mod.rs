@@ -24,6 +24,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::{Error, Runtime};
 
+/// As Docker marks volumes that nobody named.
+pub(crate) const ANONYMOUS: &str = "com.docker.volume.anonymous";
 /// Longest wait for disks and for the servers of mounted volumes.
 const PATIENCE: Duration = Duration::from_secs(300);
 

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{NewVolume, Volume, clear, options};
+use super::{ANONYMOUS, NewVolume, Volume, clear, options};
 use crate::{Error, mountinfo};
 
 const DRIVER: &str = "local";
@@ -52,7 +52,11 @@ pub(crate) fn create(dir: &Path, wanted: &NewVolume) -> Result<Volume, Error> {
     if let Err(failure) = sweep(dir) {
         tracing::warn!(%failure, "what is left of a removed volume stays");
     }
-    make(dir, name, wanted).map_err(Error::io("make a volume"))?;
+    let mut wanted = wanted.clone();
+    if wanted.name.is_empty() {
+        wanted.labels.insert(ANONYMOUS.to_owned(), String::new());
+    }
+    make(dir, name, &wanted).map_err(Error::io("make a volume"))?;
     read(dir, name)?.ok_or_else(|| Error::VolumeMissing { name: name.clone() })
 }
 
@@ -209,6 +213,7 @@ mod tests {
         assert_eq!(made.mountpoint.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
         let drawn = create(dir, &NewVolume::default()).unwrap();
         assert_eq!(drawn.name.len(), 64);
+        assert!(drawn.labels.contains_key(ANONYMOUS));
         assert_eq!(list(dir).unwrap().len(), 2);
     }
 

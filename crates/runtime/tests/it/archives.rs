@@ -6,7 +6,7 @@ use std::io::Write;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use swarm_runtime::{BadArchive, Error, Limits, Options, Runtime};
+use swarm_runtime::{BadArchive, Error, Limits, Options, Runtime, Spare};
 use testbed::{Config, Format, Layers, busybox, busybox_archive};
 
 use crate::world::{PATIENCE, World};
@@ -439,7 +439,7 @@ fn harmed_archives_leave_nothing_behind() {
         match loaded {
             Ok(images) => {
                 for image in images {
-                    tokio.block_on(world.runtime.remove_image(&image.name)).unwrap();
+                    tokio.block_on(world.runtime.remove_image(&image.name, Spare::Used)).unwrap();
                 }
             }
             Err(Error::BadArchive(_) | Error::Containerd { call: "unpack layer", .. }) => {}

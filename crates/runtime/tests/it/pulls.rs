@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use swarm_runtime::{Auth, Error, Limits, Options, Phase, RegistryError, Runtime};
+use swarm_runtime::{Auth, Error, Limits, Options, Phase, RegistryError, Runtime, Spare};
 use testbed::{Config, Format, Image, Layers, busybox};
 
 use crate::mock::{Content, Mock, Reply};
@@ -85,8 +85,10 @@ async fn a_container_is_made_whole_or_not_at_all_while_its_image_goes() {
         let id = format!("c{round}");
         let config = crate::world::shell(&id, "exit 4");
 
-        let (created, removed) =
-            tokio::join!(world.runtime.create(&config), world.runtime.remove_image("busybox:test"));
+        let (created, removed) = tokio::join!(
+            world.runtime.create(&config),
+            world.runtime.remove_image("busybox:test", Spare::Used)
+        );
 
         match created {
             Ok(()) => {
@@ -136,7 +138,7 @@ async fn a_broken_connection_goes_on_where_it_broke() {
         if knows_ranges {
             assert_eq!(sent.load(Ordering::SeqCst), bytes.len());
         }
-        world.runtime.remove_image(&mock.name()).await.unwrap();
+        world.runtime.remove_image(&mock.name(), Spare::Used).await.unwrap();
     }
 }
 

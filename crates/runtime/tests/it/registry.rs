@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use swarm_runtime::{Auth, Error, Phase, RegistryError};
+use swarm_runtime::{Auth, Error, Phase, RegistryError, Spare};
 use testbed::{Config, Front, Image, Layers, Registry, busybox};
 
 use crate::world::World;
@@ -141,14 +141,17 @@ async fn removing_takes_the_content_with_the_last_name_but_not_from_a_container(
     config.image = by_tag.clone();
     world.runtime.create(&config).await.unwrap();
 
-    let used = world.runtime.remove_image(&by_tag).await;
+    let used = world.runtime.remove_image(&by_tag, Spare::Used).await;
+    let forced = world.runtime.remove_image(&by_tag, Spare::Running).await;
     world.runtime.remove("c").await.unwrap();
-    let unclear = world.runtime.remove_image(&digest[7..19]).await;
-    let first = world.runtime.remove_image(&by_tag).await.unwrap();
-    let last = world.runtime.remove_image(&digest[7..19]).await.unwrap();
-    let again = world.runtime.remove_image(&by_tag).await;
+    let unclear = world.runtime.remove_image(&digest[7..19], Spare::Used).await;
+    let first = world.runtime.remove_image(&by_tag, Spare::Used).await.unwrap();
+    let last = world.runtime.remove_image(&digest[7..19], Spare::Used).await.unwrap();
+    let again = world.runtime.remove_image(&by_tag, Spare::Used).await;
 
     assert!(matches!(used, Err(Error::ImageUsed { .. })), "{used:?}");
+    // It was made and may yet be started.
+    assert!(matches!(forced, Err(Error::ImageUsed { .. })), "{forced:?}");
     assert!(matches!(unclear, Err(Error::ImageUsed { .. })), "{unclear:?}");
     assert_eq!((first.untagged, first.deleted), (vec![by_tag], vec![]));
     assert_eq!(last.untagged, [by_digest]);

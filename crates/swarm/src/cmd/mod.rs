@@ -10,6 +10,7 @@ mod info;
 mod init;
 mod logs;
 mod node;
+mod prune;
 mod ps;
 mod service;
 mod stats;

@@ -1,4 +1,4 @@
-//! `swarm volume create | ls | inspect | rm`: named volumes of this node.
+//! `swarm volume create | ls | inspect | prune | rm`: named volumes of this node.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 use swarm_client::{Client, LocalVolume, Missing};
 use swarm_types::text::natural_cmp;
 
+use super::prune::confirmed;
 use crate::flags::grammar;
 use crate::output::{List, ListKind, Printer, Row};
-use crate::view::filter::FilterArgs;
+use crate::view::filter::{self, FilterArgs};
 use crate::view::json;
+
+/// Label of a volume that nobody named, as Docker marks it.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 static KIND: ListKind = ListKind {
     table: "{{.Driver}}\t{{.Name}}",
@@ -18,6 +22,8 @@ static KIND: ListKind = ListKind {
         ("Name", "VOLUME NAME"),
         ("Mountpoint", "MOUNTPOINT"),
         ("Scope", "SCOPE"),
+        ("Size", "SIZE"),
+        ("Links", "LINKS"),
         ("Labels", "LABELS"),
     ],
     raw: &[("name", "{{.Name}}"), ("driver", "{{.Driver}}")],
@@ -34,6 +40,8 @@ pub(crate) enum Command {
     Ls(Ls),
     /// Show volumes in full
     Inspect(Inspect),
+    /// Remove volumes that no container has
+    Prune(Prune),
     /// Remove volumes with their content
     #[command(visible_alias = "remove")]
     Rm(Rm),
@@ -71,6 +79,20 @@ pub(crate) struct Inspect {
 }
 
 #[derive(clap::Args, Debug)]
+pub(crate) struct Prune {
+    /// Remove named volumes too, not only those nobody named
+    #[arg(long, short)]
+    all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    force: bool,
+    // Without -f, which is --force here.
+    /// Remove only what matches KEY=VALUE; may be repeated
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = filter::parse)]
+    filters: Vec<(String, String)>,
+}
+
+#[derive(clap::Args, Debug)]
 pub(crate) struct Rm {
     /// No error for a volume that is not there
     #[arg(long, short)]
@@ -97,15 +119,18 @@ pub(crate) async fn run(
         }
         Command::Ls(args) => ls(&args, client, out).await,
         Command::Inspect(args) => inspect(&args, client, out).await,
+        Command::Prune(args) => prune(args, client, out).await,
         Command::Rm(args) => rm(&args, client, out).await,
     }
 }
 
 async fn ls(args: &Ls, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let filters = args.filter.of(&["driver", "label", "name"])?;
+    let filters = args.filter.of(&["dangling", "driver", "label", "name"])?;
+    let dangling = filters.flag("dangling")?;
     let mut volumes = client.volumes().await?;
     volumes.retain(|volume| {
-        filters.any("driver", |driver| volume.driver == driver)
+        dangling.is_none_or(|dangling| dangling == (volume.containers == 0))
+            && filters.any("driver", |driver| volume.driver == driver)
             && filters.any("name", |part| volume.name.contains(part))
             && filters.labels("label", &volume.labels)
     });
@@ -120,6 +145,8 @@ fn list(mut volumes: Vec<LocalVolume>) -> List {
             ("Name", volume.name),
             ("Mountpoint", volume.mountpoint),
             ("Scope", "local".to_owned()),
+            ("Size", "N/A".to_owned()),
+            ("Links", volume.containers.to_string()),
         ]);
         row.labels(&volume.labels)
     };
@@ -153,6 +180,36 @@ fn object(volume: &LocalVolume) -> Value {
         "Options": or_null(&volume.options),
         "Scope": "local",
     })
+}
+
+async fn prune(args: Prune, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    let filters = FilterArgs::new(args.filters).of(&["all", "label", "label!"])?;
+    let all = args.all || filters.flag("all")?.unwrap_or(false);
+    if !args.force {
+        let which = if all { "all" } else { "anonymous" };
+        let what = format!("{which} local volumes not used by at least one container");
+        confirmed(&what, "volume", out)?;
+    }
+    let mut unused = client.volumes().await?;
+    unused.retain(|volume| {
+        volume.containers == 0
+            && (all || volume.labels.contains_key(ANONYMOUS))
+            && filters.labels("label", &volume.labels)
+            && filters.without("label!", &volume.labels)
+    });
+    if unused.is_empty() {
+        out.note("no unused volumes");
+        return Ok(());
+    }
+    out.line("Deleted Volumes:")?;
+    let mut failed = Vec::new();
+    for volume in unused {
+        match client.remove_volume(&volume.name, Missing::Ignore).await {
+            Ok(()) => out.line(volume.name)?,
+            Err(error) => failed.push(error),
+        }
+    }
+    super::all_done(&failed)
 }
 
 async fn rm(args: &Rm, client: &Client, out: &mut Printer) -> anyhow::Result<()> {

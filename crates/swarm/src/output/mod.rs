@@ -89,6 +89,11 @@ impl Printer {
         let _ = writeln!(self.err, "{line}");
     }
 
+    /// A question, without a line's end; the answer is typed behind it.
+    pub(crate) fn prompt(&mut self, question: impl Display) {
+        let _ = write!(self.err, "{question}").and_then(|()| self.err.flush());
+    }
+
     /// How it goes, and hints.
     pub(crate) fn note(&mut self, line: impl Display) {
         if !self.quiet {

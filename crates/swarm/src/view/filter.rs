@@ -15,6 +15,11 @@ pub(crate) struct FilterArgs {
 pub(crate) struct Filters(BTreeMap<String, Vec<String>>);
 
 impl FilterArgs {
+    /// Those filters, for a command with an option of its own for them.
+    pub(crate) fn new(filters: Vec<(String, String)>) -> Self {
+        Self { filters }
+    }
+
     /// The filters, if each is of one of these keys.
     pub(crate) fn of(&self, keys: &[&str]) -> anyhow::Result<Filters> {
         let mut filters = BTreeMap::<String, Vec<String>>::new();
@@ -48,16 +53,44 @@ impl Filters {
         Ok(self.any(key, |value| value == is))
     }
 
+    /// The values given for a key.
+    pub(crate) fn values(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.0.get(key).into_iter().flatten().map(String::as_str)
+    }
+
+    /// The truth value given for a key, in Go's words; the last one counts.
+    pub(crate) fn flag(&self, key: &str) -> anyhow::Result<Option<bool>> {
+        let mut flag = None;
+        for value in self.values(key) {
+            flag = Some(match value {
+                "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
+                "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
+                _ => anyhow::bail!("invalid filter '{key}={value}': true or false"),
+            });
+        }
+        Ok(flag)
+    }
+
+    /// Whether none of the labels refused under `key` is there.
+    pub(crate) fn without(&self, key: &str, labels: &BTreeMap<String, String>) -> bool {
+        !self.values(key).any(|refused| has(labels, refused))
+    }
+
     /// Whether all labels asked for under `key` are there.
     pub(crate) fn labels(&self, key: &str, labels: &BTreeMap<String, String>) -> bool {
-        self.0.get(key).into_iter().flatten().all(|wanted| match wanted.split_once('=') {
-            Some((name, value)) => labels.get(name).is_some_and(|it| it == value),
-            None => labels.contains_key(wanted),
-        })
+        self.values(key).all(|wanted| has(labels, wanted))
     }
 }
 
-fn parse(text: &str) -> Result<(String, String), String> {
+fn has(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        Some((name, value)) => labels.get(name).is_some_and(|it| it == value),
+        None => labels.contains_key(wanted),
+    }
+}
+
+/// Reads `KEY=VALUE`.
+pub(crate) fn parse(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("bad format of filter (expected name=value)")?;
     Ok((key.trim().to_lowercase(), value.trim().to_owned()))
 }
@@ -91,6 +124,8 @@ mod tests {
         assert_eq!(parse(" Name = web"), Ok(("name".into(), "web".into())));
         let unknown = FilterArgs { filters: vec![("nope".into(), "x".into())] };
         assert!(unknown.of(&["name"]).unwrap_err().to_string().contains("nope"));
+        assert!(filters(&[("mode", "x")]).flag("mode").is_err());
+        assert_eq!(filters(&[("mode", "1")]).flag("mode").unwrap(), Some(true));
         assert!(filters(&[("mode", "x")]).word("mode", "global", &["global"]).is_err());
     }
 }

@@ -76,6 +76,11 @@ pub(crate) fn familiar(image: &str) -> String {
     bare.parse::<ImageRef>().map_or_else(|_| bare.to_owned(), |parsed| parsed.to_string())
 }
 
+/// A full name of an image as people write it, with its digest if it has one.
+pub(crate) fn short_name(image: &str) -> String {
+    image.parse::<ImageRef>().map_or_else(|_| image.to_owned(), |parsed| parsed.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

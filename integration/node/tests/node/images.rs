@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use node_test::Node;
-use testbed::{Config, Front, Layers, Registry, busybox};
+use node_test::{Node, until};
+use testbed::{Config, Format, Front, Layers, Registry, busybox};
 
 #[test]
 fn an_image_is_pulled_with_the_login_of_docker_and_removed() {
@@ -35,7 +35,8 @@ fn an_image_is_pulled_with_the_login_of_docker_and_removed() {
     }
     assert!(again.ok() == name && again.stderr.contains("Already exists"), "{again}");
     assert!(unknown.refusal().contains("has no web/manifests/2"), "{unknown}");
-    assert!(node.swarm(&["image", "ls"]).ok().contains(&name));
+    let format = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}} {{.Digest}}"];
+    assert_eq!(node.swarm(&format).ok(), format!("{name} {}", image.digest()));
 
     let removed = node.swarm(&["image", "rm", &name]);
     let gone = node.swarm(&["image", "rm", &name]);
@@ -45,6 +46,76 @@ fn an_image_is_pulled_with_the_login_of_docker_and_removed() {
     assert!(lines.contains(&format!("Deleted: {}", image.digest()).as_str()), "{removed}");
     assert!(gone.refusal().contains("no image"), "{gone}");
     assert!(node.swarm(&["image", "ls", "-q"]).ok().is_empty());
+}
+
+#[test]
+fn images_are_called_what_people_call_them() {
+    let node = Node::start();
+    let archive = node.archive(Format::DockerArchive);
+
+    let loaded = node.swarm(&["image", "load", "-i", &archive]);
+    let table = node.swarm(&["image", "ls"]);
+
+    assert_eq!(loaded.ok(), "Loaded image: busybox:test");
+    let header = "REPOSITORY   TAG       IMAGE ID       CREATED        SIZE";
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let lines: Vec<_> = table.ok().lines().collect();
+    assert_eq!(words(lines[0]), words(header));
+    assert_eq!(words(lines[1])[..2], ["busybox", "test"]);
+    for (shown, named) in [("busybox", true), ("busybox:test", true), ("web", false)] {
+        let found = node.swarm(&["image", "ls", "-q", shown]);
+        assert_eq!(!found.ok().is_empty(), named, "{found}");
+        let filter = format!("reference={shown}");
+        assert_eq!(node.swarm(&["image", "ls", "-q", "-f", &filter]).ok(), found.ok());
+    }
+    assert!(node.swarm(&["image", "ls", "-q", "-f", "dangling=true"]).ok().is_empty());
+    assert!(node.swarm(&["image", "ls", "-f", "until=1h"]).refusal().contains("until"));
+    let removed = node.swarm(&["image", "rm", "busybox:test", "web:1"]);
+    assert_eq!(removed.code, Some(1), "{removed}");
+    assert!(removed.stdout.starts_with("Untagged: busybox:test\nDeleted: sha256:"), "{removed}");
+    assert!(removed.stderr.contains("no image"), "{removed}");
+    let forced = node.swarm(&["image", "rm", "--force", "web:1"]);
+    assert!(forced.ok().is_empty() && forced.stderr.contains("no image"), "{forced}");
+}
+
+#[test]
+fn an_image_in_use_is_kept_for_the_task_that_is_named() {
+    let node = Node::ready();
+    node.serve("web", &["--network", "host"], &["sleep", "100000"]);
+    let row = node.running("web", 1).remove(0);
+
+    let used = node.swarm(&["image", "rm", "busybox:test"]);
+    let forced = node.swarm(&["image", "rm", "--force", "busybox:test"]);
+    let asked = node.swarm(&["image", "prune", "--all"]);
+    let pruned = node.swarm(&["image", "prune", "--all", "--force"]);
+
+    for refused in [&used, &forced] {
+        let name = format!("web.1.{}", row.id);
+        assert!(refused.refusal().contains(&name), "{name}: {refused}");
+    }
+    assert!(asked.refusal().contains("--force"), "{asked}");
+    assert!(pruned.ok().is_empty(), "{pruned}");
+    let format = ["image", "ls", "--format", "{{.Repository}} {{.Containers}}"];
+    assert_eq!(node.swarm(&format).ok(), "busybox 1");
+
+    let _ = node.swarm(&["service", "rm", "web"]).ok();
+    until("the containers are gone", || match node.containers() {
+        left if left.is_empty() => Ok(()),
+        left => Err(format!("{left:?}")),
+    });
+    let pruned = node.swarm(&["image", "prune", "--all", "--force"]);
+    assert!(pruned.ok().starts_with("Untagged: busybox:test"), "{pruned}");
+}
+
+#[test]
+fn a_registry_that_is_not_there_was_tried_in_both_ways() {
+    let node = Node::start();
+
+    let refused = node.swarm(&["image", "pull", "127.0.0.1:1/web:1"]);
+
+    for url in ["https://127.0.0.1:1", "http://127.0.0.1:1"] {
+        assert!(refused.refusal().contains(url), "{url}: {refused}");
+    }
 }
 
 #[test]

@@ -44,10 +44,10 @@ fn from_nothing_to_a_service_and_back() {
 fn load_and_list(node: &Node) {
     for format in [Format::DockerArchive, Format::Oci] {
         let loaded = node.swarm(&["image", "load", "-i", &node.archive(format)]);
-        assert_eq!(loaded.ok(), "Loaded image: docker.io/library/busybox:test", "{format:?}");
+        assert_eq!(loaded.ok(), "Loaded image: busybox:test", "{format:?}");
         let images = node.swarm(&["image", "ls"]);
         let [only] = images.rows()[..] else { panic!("{images}") };
-        assert!(only.starts_with("docker.io/library/busybox:test"), "{only}");
+        assert!(only.starts_with("busybox   ") && only.contains(" test "), "{only}");
     }
 }
 

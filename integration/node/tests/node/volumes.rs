@@ -33,6 +33,35 @@ fn a_volume_is_made_found_and_removed() {
 }
 
 #[test]
+fn unused_volumes_go_when_somebody_says_so() {
+    let node = Node::ready();
+    let line = ["service", "create", "-d", "--name", "web", "--network", "host"];
+    let mount = ["--mount", "type=volume,source=used,target=/data", "busybox:test"];
+    let _ = node.swarm(&[&line[..], &mount, &["sleep", "100000"]].concat()).ok();
+    let _ = node.running("web", 1);
+    let _ = node.swarm(&["volume", "create", "kept"]).ok();
+    let labelled = ["volume", "create", "--label", "keep", "labelled"];
+    let _ = node.swarm(&labelled).ok();
+    let drawn = node.swarm(&["volume", "create"]);
+    let names = |filter| node.swarm(&["volume", "ls", "-q", "--filter", filter]);
+
+    let asked = node.swarm(&["volume", "prune"]);
+    assert!(asked.refusal().contains("--force"), "{asked}");
+    assert_eq!(names("dangling=true").ok().lines().count(), 3);
+    assert_eq!(names("dangling=false").ok(), "used");
+    assert!(names("colour=red").refusal().contains("colour"));
+
+    let nameless = node.swarm(&["volume", "prune", "-f"]);
+    assert_eq!(nameless.ok(), format!("Deleted Volumes:\n{}", drawn.ok()));
+    let rest = node.swarm(&["volume", "prune", "-f", "-a", "--filter", "label!=keep"]);
+    assert_eq!(rest.ok(), "Deleted Volumes:\nkept");
+    let labelled = node.swarm(&["volume", "prune", "-f", "-a", "--filter", "label=keep"]);
+    assert_eq!(labelled.ok(), "Deleted Volumes:\nlabelled");
+    assert_eq!(node.swarm(&["volume", "ls", "-q"]).ok(), "used");
+    assert!(node.swarm(&["volume", "prune", "-f", "-a"]).ok().is_empty());
+}
+
+#[test]
 fn what_makes_no_volume_is_refused_and_leaves_nothing() {
     let node = Node::start();
 

@@ -9,6 +9,7 @@ use swarm_client::Client;
 use tokio::io::AsyncRead;
 
 use crate::output::Printer;
+use crate::view::short_name;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Load {
@@ -32,7 +33,7 @@ pub(crate) async fn run(args: Load, client: &Client, out: &mut Printer) -> anyho
         if out.quiet() {
             out.line(&image.digest)?;
         } else {
-            out.line(format_args!("Loaded image: {}", image.name))?;
+            out.line(format_args!("Loaded image: {}", short_name(&image.name)))?;
         }
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! `swarm image`: images of this node.
 
+mod filter;
 mod load;
 mod ls;
+mod prune;
 mod pull;
 mod rm;
 
@@ -14,10 +16,14 @@ pub(crate) enum Command {
     /// Load images from a docker-archive or OCI layout tar
     Load(load::Load),
     /// List the images
+    #[command(visible_alias = "list")]
     Ls(ls::Ls),
+    /// Remove images that nothing uses
+    Prune(prune::Prune),
     /// Fetch an image from its registry
     Pull(pull::Pull),
     /// Remove images
+    #[command(visible_alias = "remove")]
     Rm(rm::Rm),
 }
 
@@ -29,6 +35,7 @@ pub(crate) async fn run(
     match command {
         Command::Load(args) => load::run(args, client, out).await,
         Command::Ls(args) => ls::run(args, client, out).await,
+        Command::Prune(args) => prune::run(args, client, out).await,
         Command::Pull(args) => pull::run(args, client, out).await,
         Command::Rm(args) => rm::run(args, client, out).await,
     }

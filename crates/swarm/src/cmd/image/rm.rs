@@ -1,38 +1,43 @@
-//! `swarm image rm IMAGE...`
+//! `swarm image rm [-f] IMAGE...`
 //!
 //! Prints what was dropped, as Docker does. One image that cannot be removed does not keep the
 //! others; the command fails at the end.
 
-use swarm_client::Client;
+use swarm_client::{Client, Removal, RemovedImage};
 
 use crate::output::Printer;
+use crate::view::short_name;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Rm {
+    /// Also images that ended containers were made of, every name behind an id; and no error for
+    /// what is not there
+    #[arg(long, short)]
+    force: bool,
     /// Images, by name or by the beginning of their id
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
 }
 
 pub(crate) async fn run(args: Rm, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let mut failed = 0;
+    let removal = if args.force { Removal::Forced } else { Removal::Careful };
+    let mut failed = Vec::new();
     for image in &args.images {
-        match client.remove_image(image).await {
-            Ok(removed) => {
-                for name in &removed.untagged {
-                    out.line(format_args!("Untagged: {name}"))?;
-                }
-                for digest in &removed.deleted {
-                    out.line(format_args!("Deleted: {digest}"))?;
-                }
-            }
-            Err(why) if args.images.len() == 1 => return Err(why.into()),
-            Err(why) => {
-                failed += 1;
-                out.warn(why);
-            }
+        match client.remove_image(image, removal).await {
+            Ok(removed) => tell(&removed, out)?,
+            Err(why) if args.force && why.is_missing() => out.warn(why),
+            Err(why) => failed.push(why),
         }
     }
-    anyhow::ensure!(failed == 0, "{failed} of {} images not removed", args.images.len());
+    crate::cmd::all_done(&failed)
+}
+
+pub(super) fn tell(removed: &RemovedImage, out: &mut Printer) -> std::io::Result<()> {
+    for name in &removed.untagged {
+        out.line(format_args!("Untagged: {}", short_name(name)))?;
+    }
+    for digest in &removed.deleted {
+        out.line(format_args!("Deleted: {digest}"))?;
+    }
     Ok(())
 }

@@ -1,0 +1,108 @@
+//! Which images a list shows.
+
+use std::collections::BTreeMap;
+
+use swarm_client::Image;
+use swarm_types::image::ImageRef;
+
+use super::ls::repository;
+use crate::view::filter::Filters;
+
+/// Keys of the filters.
+pub(super) const KEYS: [&str; 5] = ["before", "dangling", "label", "reference", "since"];
+
+/// Keeps what the filters and the name ask for.
+pub(super) fn kept(
+    images: &[Image],
+    filters: &Filters,
+    name: Option<&str>,
+) -> anyhow::Result<Vec<Image>> {
+    // Every image has a name.
+    let dangling = filters.flag("dangling")?.unwrap_or(false);
+    let before = filters.values("before").map(|it| made(images, it)).collect::<Result<Vec<_>, _>>();
+    let since = filters.values("since").map(|it| made(images, it)).collect::<Result<Vec<_>, _>>();
+    let (before, since) = (before?, since?);
+    let keeps = |image: &&Image| {
+        let made = image.created_at_ns.unwrap_or(0);
+        !dangling
+            && before.iter().all(|limit| made < *limit)
+            && since.iter().all(|limit| made > *limit)
+            && filters.labels("label", &image.labels)
+            && filters.any("reference", |pattern| matches(&image.name, pattern))
+            && name.is_none_or(|name| matches(&image.name, name))
+    };
+    Ok(images.iter().filter(keeps).cloned().collect())
+}
+
+/// Whether the labels are those asked for, and none of those refused.
+pub(super) fn labelled(filters: &Filters, labels: &BTreeMap<String, String>) -> bool {
+    filters.labels("label", labels) && filters.without("label!", labels)
+}
+
+/// When the image of that name was made.
+fn made(images: &[Image], name: &str) -> anyhow::Result<i64> {
+    let full = name.parse::<ImageRef>().map(|it| it.canonical()).unwrap_or_default();
+    let digits = name.strip_prefix("sha256:").unwrap_or(name);
+    let is = |image: &&Image| {
+        image.name == full
+            || image.digest.strip_prefix("sha256:").is_some_and(|it| it.starts_with(digits))
+    };
+    let found = images.iter().find(is);
+    let found = found.ok_or_else(|| anyhow::anyhow!("no such image: {name}"))?;
+    Ok(found.created_at_ns.unwrap_or(0))
+}
+
+/// Whether a pattern such as `web`, `web:1`, `me/*` or `*:latest` means this image.
+fn matches(name: &str, pattern: &str) -> bool {
+    let (repository, tag) = repository(name);
+    let tagged = format!("{repository}:{tag}");
+    // Both the short and the full form, as Docker takes them.
+    let full = name.split_once('@').map_or(name, |(name, _)| name);
+    let bare = full.strip_suffix(&format!(":{tag}")).unwrap_or(full);
+    [repository.as_str(), &tagged, full, bare, name].iter().any(|text| glob(text, pattern))
+}
+
+/// `*` stands for any letters but `/`, `?` for one of them.
+fn glob(text: &str, pattern: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let ends = text.char_indices().map(|(at, letter)| (at, letter == '/'));
+            let stop = ends.clone().find(|(_, slash)| *slash).map_or(text.len(), |(at, _)| at);
+            let starts = ends.map(|(at, _)| at).chain([text.len()]).take_while(|at| *at <= stop);
+            starts.into_iter().any(|at| glob(&text[at..], rest.as_str()))
+        }
+        Some(wanted) => {
+            let mut letters = text.chars();
+            letters.next().is_some_and(|letter| {
+                (letter == wanted || wanted == '?' && letter != '/')
+                    && glob(letters.as_str(), rest.as_str())
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_dockers() {
+        for (name, pattern, is) in [
+            ("docker.io/library/web:1", "web", true),
+            ("docker.io/library/web:1", "web:1", true),
+            ("docker.io/library/web:1", "web:2", false),
+            ("docker.io/library/web:1", "docker.io/library/web", true),
+            ("docker.io/library/web:1", "w*:1", true),
+            ("docker.io/library/web:1", "w?b", true),
+            ("docker.io/me/web:1", "web", false),
+            ("docker.io/me/web:1", "me/*", true),
+            ("docker.io/me/web:1", "*", false),
+            ("r.io:5000/a/web:1", "r.io:5000/*/web:1", true),
+            ("docker.io/library/website:1", "web", false),
+        ] {
+            assert_eq!(matches(name, pattern), is, "{name} {pattern}");
+        }
+    }
+}

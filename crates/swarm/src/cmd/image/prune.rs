@@ -1,0 +1,50 @@
+//! `swarm image prune [-a] [-f] [--filter KEY=VALUE]`
+//!
+//! Every image of a node has a name: without `--all` there is nothing that Docker would call
+//! dangling, and nothing is removed.
+
+use swarm_client::{Client, Removal};
+
+use super::{filter, rm};
+use crate::cmd::prune::confirmed;
+use crate::output::Printer;
+use crate::view::filter::{FilterArgs, parse};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Prune {
+    /// Remove all images that no container was made of, not only those without a name
+    #[arg(long, short)]
+    all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    force: bool,
+    // Without -f, which is --force here.
+    /// Remove only what matches KEY=VALUE; may be repeated
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = parse)]
+    filters: Vec<(String, String)>,
+}
+
+pub(crate) async fn run(args: Prune, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    let filters = FilterArgs::new(args.filters).of(&["label", "label!"])?;
+    if !args.force {
+        let which = if args.all {
+            "all images without at least one container associated to them"
+        } else {
+            "all dangling images"
+        };
+        confirmed(which, "image", out)?;
+    }
+    let mut images = client.images().await?;
+    images.retain(|it| args.all && it.containers == 0 && filter::labelled(&filters, &it.labels));
+    let mut failed = Vec::new();
+    for image in &images {
+        match client.remove_image(&image.name, Removal::Careful).await {
+            Ok(removed) => rm::tell(&removed, out)?,
+            Err(why) => failed.push(why),
+        }
+    }
+    if images.is_empty() {
+        out.note("no unused images");
+    }
+    crate::cmd::all_done(&failed)
+}
