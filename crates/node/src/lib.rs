@@ -34,7 +34,7 @@ pub use error::NodeError;
 use member::Member;
 use membership::Membership;
 use only::OnlyOne;
-pub use purge::purge;
+pub use purge::{Purge, purge};
 
 const SPOOL: &str = "spool";
 const LOGS: &str = "logs";
@@ -84,23 +84,27 @@ impl Default for Options {
 
 /// Reaches containerd.
 async fn connect(options: &Options) -> Result<Runtime, NodeError> {
-    let spool_dir = options.state_dir.join(SPOOL);
-    std::fs::create_dir_all(&spool_dir).map_err(NodeError::io("make", &spool_dir))?;
-    let options = swarm_runtime::Options {
+    let options = runtime_options(options)?;
+    std::fs::create_dir_all(&options.spool_dir)
+        .map_err(NodeError::io("make", &options.spool_dir))?;
+    let socket = options.socket.clone();
+    let connected = Runtime::connect(options).await;
+    connected.map_err(|source| NodeError::Containerd { socket, source })
+}
+
+fn runtime_options(options: &Options) -> Result<swarm_runtime::Options, NodeError> {
+    Ok(swarm_runtime::Options {
         socket: options.containerd.clone(),
         namespace: options.containerd_namespace.clone(),
         cgroup_parent: options.cgroup_parent.clone(),
-        spool_dir,
+        spool_dir: options.state_dir.join(SPOOL),
         log_dir: options.state_dir.join(LOGS),
         volume_dir: options.state_dir.join(VOLUMES),
         log_writer: std::env::current_exe()
             .map_err(NodeError::io("find", Path::new("/proc/self/exe")))?,
         exec_dir: options.run_dir.join("exec"),
         ..swarm_runtime::Options::default()
-    };
-    let socket = options.socket.clone();
-    let connected = Runtime::connect(options).await;
-    connected.map_err(|source| NodeError::Containerd { socket, source })
+    })
 }
 
 /// Nanoseconds since the epoch.

@@ -86,22 +86,33 @@ impl Runtime {
     ///
     /// [`Error::Unavailable`] while containerd is not up.
     pub async fn connect(options: Options) -> Result<Self, Error> {
+        let runtime = Self::open(options).await?;
+        let name = runtime.options.namespace.clone();
+        let namespace = Some(Namespace { name, ..Namespace::default() });
+        let request = CreateNamespaceRequest { namespace };
+        let mut namespaces = runtime.link.namespaces();
+        rpc("create namespace", QUICK, namespaces.create(request)).await.or_present()?;
+        runtime.end_left_execs();
+        Ok(runtime)
+    }
+
+    /// As [`Runtime::connect`], and makes and ends nothing: for a look, or a purge.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::connect`].
+    pub async fn open(options: Options) -> Result<Self, Error> {
         let link = Link::new(&options.socket, &options.namespace)?;
         let version = rpc("version", QUICK, link.version().version(())).await?.version;
-        let namespace = Namespace { name: options.namespace.clone(), ..Namespace::default() };
-        let request = CreateNamespaceRequest { namespace: Some(namespace) };
-        rpc("create namespace", QUICK, link.namespaces().create(request)).await.or_present()?;
         let starts = Arc::new(Semaphore::new(starts_at_once()));
-        let runtime = Self {
+        Ok(Self {
             link,
             options: Arc::new(options),
             starts,
             images: Shared::default(),
             volumes: Arc::default(),
             version: version.into(),
-        };
-        runtime.end_left_execs();
-        Ok(runtime)
+        })
     }
 
     /// containerd's version when this handle was made.

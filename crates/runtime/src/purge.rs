@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use containerd_client::services::v1::{
-    DeleteNamespaceRequest, ListImagesRequest, ListRequest, ListTasksRequest,
+    DeleteNamespaceRequest, ListImagesRequest, ListNamespacesRequest, ListRequest, ListTasksRequest,
 };
 use tokio::time::{Instant, sleep};
 
@@ -26,6 +26,8 @@ pub struct Purged {
     pub volumes: Vec<String>,
     /// Names of images; their content went with them.
     pub images: Vec<String>,
+    /// The namespace, when there was one.
+    pub namespace: Option<String>,
 }
 
 impl Runtime {
@@ -44,6 +46,12 @@ impl Runtime {
             self.remove_volume(&volume.name).await?;
             purged.volumes.push(volume.name);
         }
+        // What follows would make it.
+        let request = ListNamespacesRequest::default();
+        let found = rpc("list namespaces", QUICK, self.link.namespaces().list(request)).await?;
+        if !found.namespaces.iter().any(|it| it.name == self.options.namespace) {
+            return Ok(());
+        }
         let request = ListImagesRequest::default();
         let images = rpc("list images", QUICK, self.link.images().list(request)).await?.images;
         for image in images {
@@ -58,7 +66,9 @@ impl Runtime {
             lease::release(&self.link, &lease.id).await?;
         }
         lease::release(&self.link, &last).await?;
-        self.drop_namespace().await
+        self.drop_namespace().await?;
+        purged.namespace = Some(self.options.namespace.clone());
+        Ok(())
     }
 
     /// Ids of containers, and of processes whose record is gone.

@@ -1,7 +1,7 @@
 //! `swarm daemon --check` and `--purge`: what this host has, and clearing it of the node.
 
 use anyhow::Context;
-use swarm_node::{Finding, Options};
+use swarm_node::{Finding, Options, Purge};
 
 use crate::output::Printer;
 
@@ -26,12 +26,20 @@ pub(super) async fn check(options: &Options, out: &mut Printer) -> anyhow::Resul
 
 /// Says what was removed, also when it fails in the end.
 pub(super) async fn purge(options: &Options, out: &mut Printer) -> anyhow::Result<()> {
-    let mut written = Ok(());
-    let purged = swarm_node::purge(options, |what| {
+    let (mut written, mut nothing) = (Ok(()), true);
+    let purged = swarm_node::purge(options, |met| {
+        nothing = false;
         if written.is_ok() {
-            written = out.line(format_args!("removed: {what}"));
+            written = match met {
+                Purge::Removed(what) => out.line(format_args!("removed: {what}")),
+                Purge::Left(dir) => out.line(format_args!("left: {dir}, which holds other files")),
+            };
         }
     });
     purged.await.context("purge")?;
-    Ok(written?)
+    written?;
+    if nothing {
+        out.line("nothing to remove: no daemon with these settings left anything on this host")?;
+    }
+    Ok(())
 }
