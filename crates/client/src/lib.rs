@@ -29,7 +29,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use error::ClientError;
 pub use images::{Image, PullPhase, PullProgress, Removal, RemovedImage};
-pub use local::{Founded, Info, LocalState};
+pub use local::{Founded, Info, LocalState, Versions};
 pub use nodes::{NodeVerdict, Verdict};
 pub use services::{Changed, ServiceRow, TaskFilter};
 pub use settle::{Progress, Settled, SlotKey, SlotProgress, Verify};

@@ -50,6 +50,17 @@ pub struct Info {
     pub error: String,
 }
 
+/// What a node is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Versions {
+    /// Version of the daemon.
+    pub daemon: String,
+    /// Version of containerd.
+    pub containerd: String,
+    /// Version of runc; empty when it does not say.
+    pub runc: String,
+}
+
 /// Where a node stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LocalState {
@@ -117,6 +128,25 @@ impl Client {
             })
             .await?;
         Self::read_info(answer).map_err(|error| self.unreadable(error))
+    }
+
+    /// What the node is made of.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unreachable`] when the daemon does not run.
+    pub async fn versions(&self) -> Result<Versions, ClientError> {
+        let answer = self
+            .call(|| {
+                let mut local = self.local();
+                async move { local.version(v1::VersionRequest {}).await }
+            })
+            .await?;
+        Ok(Versions {
+            daemon: answer.version,
+            containerd: answer.containerd_version,
+            runc: answer.runc_version,
+        })
     }
 
     fn read_info(answer: v1::InfoResponse) -> Result<Info, DecodeError> {

@@ -83,22 +83,30 @@ async fn containerd(socket: &Path) -> Finding {
     }
 }
 
-/// containerd starts it from its own search path, which is mostly this one.
 async fn runc() -> Finding {
+    let fix = "install runc 1.0 or later";
+    match runc_version().await {
+        Ok(version) if numbers(&version).is_some_and(|found| found < RUNC) => {
+            lack(format!("runc {version}: too old"), fix)
+        }
+        Ok(version) => fine(format!("runc {version}")),
+        Err(why) => lack(why, fix),
+    }
+}
+
+/// What runc says of itself, or why it says nothing. containerd starts it from its own search
+/// path, which is mostly this one.
+pub(crate) async fn runc_version() -> Result<String, String> {
     let mut command = Command::new("runc");
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
-    let fix = "install runc 1.0 or later";
     let said = match timeout(PATIENCE, command.output()).await {
         Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
-        Ok(Err(why)) => return lack(format!("runc: {why}"), fix),
-        Err(_) => return lack("runc --version does not end".to_owned(), fix),
+        Ok(Err(why)) => return Err(format!("runc: {why}")),
+        Err(_) => return Err("runc --version does not end".to_owned()),
     };
     let version = said.lines().next().and_then(|line| line.strip_prefix("runc version "));
-    match version.and_then(|version| Some((version, numbers(version)?))) {
-        Some((version, found)) if found < RUNC => lack(format!("runc {version}: too old"), fix),
-        Some((version, _)) => fine(format!("runc {version}")),
-        None => lack(format!("runc says no version: {:?}", said.trim()), fix),
-    }
+    let version = version.filter(|version| numbers(version).is_some());
+    version.map(str::to_owned).ok_or_else(|| format!("runc says no version: {:?}", said.trim()))
 }
 
 /// Major and minor number of `1.6.20~ds1` or `v1.6.20`.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use crate::membership::Membership;
-use crate::{Inner, NodeError};
+use crate::{Inner, NodeError, check};
 
 /// How long `Info` waits for a change of membership that is under way.
 const BUSY: Duration = Duration::from_millis(200);
@@ -81,6 +81,17 @@ impl NodeLocal for Local {
             false => v1::LocalState::Error,
         });
         Ok(Response::new(info))
+    }
+
+    async fn version(
+        &self,
+        _: Request<v1::VersionRequest>,
+    ) -> Result<Response<v1::VersionResponse>, Status> {
+        Ok(Response::new(v1::VersionResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            containerd_version: self.0.runtime.version().to_owned(),
+            runc_version: check::runc_version().await.unwrap_or_default(),
+        }))
     }
 }
 

@@ -14,10 +14,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use options::Cli;
-use output::{Exit, Printer};
+use output::Printer;
 
 fn main() -> ExitCode {
     // One of these runs per container: it comes before all that costs memory.
@@ -25,17 +23,14 @@ fn main() -> ExitCode {
         swarm_runtime::write_logs(&dir);
         return ExitCode::SUCCESS;
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(usage) => return refuse(&usage),
     };
     let mut out = Printer::new(cli.global.format.clone(), cli.global.quiet);
     match run(cli, &mut out) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            out.error(&error);
-            error.downcast_ref::<Exit>().map_or(ExitCode::FAILURE, |exit| exit.code.into())
-        }
+        Err(error) => out.end(&error).into(),
     }
 }
 

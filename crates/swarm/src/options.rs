@@ -1,9 +1,15 @@
 //! What can be typed. Each command's own options stand in its file below `cmd`.
+//!
+//! Options of every command are shown, and taken, only where they do something: [`UNUSED`] says
+//! where they do not.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command as Words, CommandFactory, FromArgMatches, Parser};
 
 use crate::cmd::Command;
 use crate::output::Format;
@@ -35,6 +41,86 @@ pub(crate) struct Global {
     pub(crate) quiet: bool,
 }
 
+/// The options of [`Global`] that these commands have no use for.
+const UNUSED: [(&str, &[&str]); 26] = [
+    ("completion", &["format", "quiet", "socket"]),
+    ("daemon", &["format", "quiet"]),
+    ("events", &["quiet"]),
+    ("exec", &["format", "quiet"]),
+    ("help", &["format", "quiet", "socket"]),
+    ("image load", &["format"]),
+    ("image prune", &["format", "quiet"]),
+    ("image pull", &["format"]),
+    ("image rm", &["format", "quiet"]),
+    ("info", &["quiet"]),
+    ("init", &["format"]),
+    ("logs", &["format", "quiet"]),
+    ("node inspect", &["quiet"]),
+    ("node update", &["format", "quiet"]),
+    ("service create", &["format"]),
+    ("service inspect", &["quiet"]),
+    ("service logs", &["format", "quiet"]),
+    ("service rm", &["format", "quiet"]),
+    ("service rollback", &["format"]),
+    ("service scale", &["format"]),
+    ("service update", &["format"]),
+    ("version", &["quiet"]),
+    ("volume create", &["format", "quiet"]),
+    ("volume inspect", &["quiet"]),
+    ("volume prune", &["format", "quiet"]),
+    ("volume rm", &["format", "quiet"]),
+];
+
+impl Cli {
+    /// Reads a command line, the program's name first.
+    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::whole();
+        let matches = command.try_get_matches_from_mut(words)?;
+        if let Some(flag) = useless(&matches) {
+            let mut unknown = clap::Error::new(ErrorKind::UnknownArgument).with_cmd(&command);
+            unknown.insert(ContextKind::InvalidArg, ContextValue::String(format!("--{flag}")));
+            return Err(unknown);
+        }
+        Self::from_arg_matches(&matches)
+    }
+
+    /// The command line with each option where it does something.
+    pub(crate) fn whole() -> Words {
+        let command = Self::command();
+        let hidden: Vec<_> = command.get_arguments().map(|it| it.clone().hide(true)).collect();
+        UNUSED.iter().fold(command, |command, (path, unused)| {
+            let hidden = hidden.iter().filter(|it| unused.contains(&it.get_id().as_str()));
+            let path: Vec<&str> = path.split(' ').collect();
+            at(command, &path, |found| found.args(hidden.cloned()))
+        })
+    }
+}
+
+/// Changes the command at the end of `path`.
+fn at(command: Words, path: &[&str], change: impl FnOnce(Words) -> Words) -> Words {
+    match path.split_first() {
+        None => change(command),
+        Some((first, rest)) => {
+            // Else each level would wrap the type of the one above, without end.
+            let change: Box<dyn FnOnce(Words) -> Words> = Box::new(change);
+            command.mut_subcommand(*first, |sub| at(sub, rest, change))
+        }
+    }
+}
+
+/// Which option was typed in vain, if one was.
+fn useless(matches: &ArgMatches) -> Option<&'static str> {
+    let (mut path, mut leaf) = (Vec::new(), matches);
+    while let Some((name, below)) = leaf.subcommand() {
+        path.push(name);
+        leaf = below;
+    }
+    let path = path.join(" ");
+    let (_, unused) = UNUSED.iter().find(|(of, _)| *of == path)?;
+    let typed = |flag: &&&str| leaf.value_source(flag) == Some(ValueSource::CommandLine);
+    unused.iter().find(typed).copied()
+}
+
 impl Global {
     /// The socket to talk to.
     pub(crate) fn socket(&self) -> PathBuf {
@@ -50,9 +136,32 @@ fn parse_format(text: &str) -> Result<Format, Infallible> {
 mod tests {
     use super::*;
 
+    fn read(words: &[&str]) -> Result<Cli, String> {
+        let words = ["swarm"].iter().chain(words).map(OsString::from);
+        Cli::read(words).map_err(|refusal| refusal.to_string())
+    }
+
     #[test]
     fn the_command_line_is_sound() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
+        Cli::whole().debug_assert();
+    }
+
+    #[test]
+    fn options_are_shown_and_taken_where_they_do_something() {
+        for (path, unused) in UNUSED {
+            let mut words: Vec<&str> = path.split(' ').collect();
+            words.push("--help");
+            let help = read(&words).unwrap_err();
+            for flag in unused {
+                assert!(!help.contains(&format!("--{flag}")), "{path}: {help}");
+            }
+        }
+        assert!(read(&["image", "ls", "--help"]).unwrap_err().contains("--quiet"));
+        assert!(read(&["image", "ls", "-q", "--format", "json"]).unwrap().global.quiet);
+
+        for words in [&["info", "-q"][..], &["-q", "info"], &["daemon", "--format", "json"]] {
+            let refusal = read(words).unwrap_err();
+            assert!(refusal.contains("unexpected argument '--"), "{refusal}");
+        }
     }
 }

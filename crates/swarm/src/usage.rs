@@ -2,7 +2,7 @@
 //! command is used, and where its help is.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory, Error};
+use clap::{Command, Error};
 
 use crate::options::Cli;
 
@@ -19,7 +19,7 @@ pub(crate) fn text(error: &Error, args: &[String]) -> String {
     ) {
         return error.to_string();
     }
-    let mut root = Cli::command();
+    let mut root = Cli::whole();
     root.build();
     let mut command = meant(&root, args).clone();
     let path = command.get_bin_name().unwrap_or("swarm").to_owned();

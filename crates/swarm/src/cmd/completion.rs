@@ -1,6 +1,5 @@
 //! `swarm completion bash|zsh|fish`
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::options::Cli;
@@ -15,7 +14,7 @@ pub(crate) struct Completion {
 
 pub(crate) fn run(args: &Completion, out: &mut Printer) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "swarm", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::whole(), "swarm", &mut script);
     Ok(out.bytes(&script)?)
 }
 

@@ -5,6 +5,7 @@ mod daemon;
 mod events;
 mod exec;
 mod explain;
+mod help;
 mod image;
 mod info;
 mod init;
@@ -15,6 +16,7 @@ mod ps;
 mod service;
 mod stats;
 mod task;
+mod version;
 mod volume;
 
 use clap::Subcommand;
@@ -58,6 +60,10 @@ pub(crate) enum Command {
     Explain(explain::Explain),
     /// Print a script that completes commands in a shell
     Completion(completion::Completion),
+    /// Show the versions of this program and of the node
+    Version(version::Version),
+    /// Explain a command
+    Help(help::Help),
 }
 
 pub(crate) async fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
@@ -65,6 +71,8 @@ pub(crate) async fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
     match cli.command {
         Command::Daemon(command) => daemon::run(command, &cli.global, out).await,
         Command::Completion(command) => completion::run(&command, out),
+        Command::Help(command) => help::run(&command, out),
+        Command::Version(command) => version::run(command, &client(), out).await,
         Command::Init(command) => init::run(command, &client(), out).await,
         Command::Info(command) => info::run(command, &client(), out).await,
         Command::Node(command) => node::run(command, &client(), out).await,

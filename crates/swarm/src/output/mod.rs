@@ -5,6 +5,7 @@
 mod columns;
 mod format;
 mod list;
+mod stdout;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -17,6 +18,8 @@ pub(crate) use list::{List, ListKind, Row};
 
 /// Exit code of an `inspect` whose template cannot be read.
 const BAD_TEMPLATE: u8 = 64;
+/// Exit code when nobody reads stdout any more: that of a program which SIGPIPE ended.
+const UNREAD: u8 = 141;
 
 /// Prints results in the shape that was asked for.
 pub(crate) struct Printer {
@@ -51,7 +54,7 @@ impl std::fmt::Debug for Printer {
 impl Printer {
     /// Prints to stdout and stderr; `format` is what was typed.
     pub(crate) fn new(format: Option<Format>, quiet: bool) -> Self {
-        let (out, err) = (Box::new(io::stdout()), Box::new(io::stderr()));
+        let (out, err) = (Box::new(stdout::Stdout(io::stdout())), Box::new(io::stderr()));
         Self { format, defaults: Defaults::read(), quiet, out, err }
     }
 
@@ -101,12 +104,16 @@ impl Printer {
         }
     }
 
-    /// What went wrong, with every cause.
-    pub(crate) fn error(&mut self, error: &anyhow::Error) {
+    /// Says what went wrong, with every cause, and gives the exit code.
+    pub(crate) fn end(&mut self, error: &anyhow::Error) -> u8 {
+        if stdout::is_unread(error) {
+            return UNREAD;
+        }
         let text = format!("{error:#}");
         if !text.is_empty() {
             let _ = writeln!(self.err, "{text}");
         }
+        error.downcast_ref::<Exit>().map_or(1, |exit| exit.code)
     }
 
     /// Rows as a table, their ids, JSON, or through a template.

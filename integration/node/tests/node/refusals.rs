@@ -1,5 +1,7 @@
 //! What is refused, how, and what the user is told to do.
 
+use std::process::Stdio;
+
 use node_test::{Node, Ran, until};
 use swarm_client::{Client, ClientError};
 use swarm_types::spec::container::{ContainerSpec, Isolation};
@@ -39,6 +41,36 @@ fn without_a_cluster_init_is_named() {
         refused(&node.swarm(command), &["swarm init"]);
     }
     assert_eq!(node.swarm(&["image", "ls"]).code, Some(0));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_nobodys_failure() {
+    let node = Node::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = node.command(&["completion", "bash"]);
+
+    let ended = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+
+    assert_eq!(ended.status.code(), Some(141), "{ended:?}");
+    assert!(ended.stderr.is_empty(), "{ended:?}");
+}
+
+#[test]
+fn versions_are_told_with_and_without_a_daemon() {
+    let node = Node::start();
+
+    let whole = node.swarm(&["version"]);
+    let containerd = node.swarm(&["version", "-f", "{{(index .Server.Components 1).Version}}"]);
+    let _ = node.stop_daemon();
+    let half = node.swarm(&["version"]);
+
+    for word in ["Client:", "Server:", "containerd:", "runc:"] {
+        assert!(whole.ok().contains(word), "{word}: {whole}");
+    }
+    assert!(whole.ok().contains(containerd.ok()), "{containerd}");
+    assert!(half.stdout.starts_with("Client:") && !half.stdout.contains("Server"), "{half}");
+    assert!(half.code == Some(1) && half.stderr.contains("--socket"), "{half}");
 }
 
 #[test]
