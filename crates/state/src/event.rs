@@ -39,4 +39,20 @@ impl Event {
             Self::Updated { new, .. } => new.id(),
         }
     }
+
+    /// The object before, `None` when it came to be.
+    pub(crate) const fn before(&self) -> Option<&Object> {
+        match self {
+            Self::Created(_) => None,
+            Self::Updated { old, .. } | Self::Removed(old) => Some(old),
+        }
+    }
+
+    /// The object after, `None` when it is gone.
+    pub(crate) const fn after(&self) -> Option<&Object> {
+        match self {
+            Self::Created(new) | Self::Updated { new, .. } => Some(new),
+            Self::Removed(_) => None,
+        }
+    }
 }

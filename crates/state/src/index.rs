@@ -1,8 +1,9 @@
 //! The tables and everything that is looked up in them.
 //!
-//! One function writes: [`Tables::set`]. It keeps every index and the state hash in step with
-//! the table, and refuses what two objects cannot both hold ([`Claim`]) or publish, before it
-//! writes anything. All maps are persistent: a clone is O(1) and shares what is not written.
+//! One function writes: [`Tables::set`]. It keeps every index in step with the table, and refuses
+//! what two objects cannot both hold ([`Claim`]) or publish, before it writes anything. The state
+//! hash follows once a group is through, see [`Tables::account`]. All maps are persistent: a
+//! clone is O(1) and shares what is not written.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use swarm_types::{
     Volume, VolumeId,
 };
 
+use crate::event::Event;
 use crate::hash::Sum;
-use crate::kind::{Holdings, Stored};
+use crate::kind::{Holdings, Stored, digest};
 use crate::range::range;
 
 /// Elements per chunk: small enough that the copy a write needs is cheap, large enough that the
@@ -254,15 +256,22 @@ impl Tables {
             self.release(me, &held);
             self.take(me, wanted);
         }
-        if let Some(old) = &old {
-            self.sum.subtract(Sum::of(T::KIND, old));
-        }
-        if let Some(new) = new {
-            self.sum.add(Sum::of(T::KIND, new));
-        }
         T::reindex(self, old.as_deref(), new.map(|new| &**new));
         T::place(self, id, new.cloned());
         Ok(old)
+    }
+
+    /// Brings the state hash in step with what these events, a group's, wrote. An object that was
+    /// written several times in a row counts once: what it was in between cancels out.
+    pub(crate) fn account(&mut self, events: &[Event]) {
+        for run in events.chunk_by(|a, b| a.object() == b.object()) {
+            if let Some(old) = run.first().and_then(Event::before) {
+                self.sum.subtract(digest(old));
+            }
+            if let Some(new) = run.last().and_then(Event::after) {
+                self.sum.add(digest(new));
+            }
+        }
     }
 
     fn check(&self, me: ObjectId, wanted: &Holdings) -> Result<(), Refusal> {

@@ -11,6 +11,7 @@ use swarm_types::{
 };
 
 use crate::canon::Canon;
+use crate::hash::Sum;
 use crate::index::{Claim, NameOf, PortKey, Tables};
 
 /// What an object holds beside its place in its table.
@@ -163,6 +164,22 @@ impl Stored for Cluster {
     }
     fn holdings(&self) -> Holdings {
         Holdings::default()
+    }
+}
+
+/// The digest of an object, as the state hash adds it up.
+pub(crate) fn digest(object: &Object) -> Sum {
+    match object {
+        Object::Cluster(it) => Sum::of(Cluster::KIND, it),
+        Object::Node(it) => Sum::of(Node::KIND, it),
+        Object::Service(it) => Sum::of(Service::KIND, it),
+        Object::Task(it) => Sum::of(Task::KIND, it),
+        Object::Network(it) => Sum::of(Network::KIND, it),
+        Object::Secret(it) => Sum::of(Secret::KIND, it),
+        Object::Config(it) => Sum::of(Config::KIND, it),
+        Object::Volume(it) => Sum::of(Volume::KIND, it),
+        Object::Extension(it) => Sum::of(Extension::KIND, it),
+        Object::Resource(it) => Sum::of(Resource::KIND, it),
     }
 }
 

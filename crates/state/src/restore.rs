@@ -10,6 +10,7 @@ use swarm_types::{
 };
 
 use crate::apply::exists;
+use crate::event::Event;
 use crate::index::Tables;
 use crate::kind::Stored;
 use crate::snapshot::state_hash;
@@ -139,7 +140,9 @@ fn enter<T: Stored>(tables: &mut Tables, object: &Arc<T>) -> Result<(), RestoreE
         return Err(RestoreError::ObjectTwice(T::object_id(id)));
     }
     let refuse = |why| RestoreError::Contradiction { object: T::object_id(id), why };
-    tables.set(id, Some(object)).map(drop).map_err(refuse)
+    tables.set(id, Some(object)).map_err(refuse)?;
+    tables.account(&[Event::Created(T::object(Arc::clone(object)))]);
+    Ok(())
 }
 
 /// Makes the task use the template others of its service and spec version have.

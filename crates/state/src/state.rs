@@ -228,7 +228,12 @@ impl Pass {
         let savepoint = careful.then(|| self.txn.tables.clone());
         let written = self.txn.events.len();
 
-        let guarded = catch_unwind(AssertUnwindSafe(|| act(&mut self.txn, group)));
+        let guarded = catch_unwind(AssertUnwindSafe(|| {
+            act(&mut self.txn, group)?;
+            let Txn { tables, events, .. } = &mut self.txn;
+            tables.account(events.get(written..).unwrap_or_default());
+            Ok(())
+        }));
         let panicked = guarded.is_err();
         let outcome = guarded.unwrap_or_else(|panic| Err(apply::panicked(&*panic)));
 
