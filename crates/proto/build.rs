@@ -2,8 +2,14 @@
 
 use std::error::Error;
 
-const FILES: [&str; 5] =
-    ["changes.proto", "control.proto", "dispatcher.proto", "node.proto", "records.proto"];
+const FILES: [&str; 6] = [
+    "ca.proto",
+    "changes.proto",
+    "control.proto",
+    "dispatcher.proto",
+    "node.proto",
+    "records.proto",
+];
 
 /// Large parts of small messages. Mostly what is boxed in the types is boxed here too.
 const BOXED: [&str; 27] = [

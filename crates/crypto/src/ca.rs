@@ -16,7 +16,7 @@ pub(crate) use certificate::MANAGER_NAME;
 pub use certificate::{Certificate, Identity, InvalidCertificate};
 pub use node_key::{Fingerprint, NodeKey};
 pub(crate) use root::digest_of_der;
-pub use root::{CaError, RootCa, digest_of};
+pub use root::{CaError, RootCa, digest_of, requested_key};
 pub use store::{CertificateFiles, FilesError, NodeCertificate};
 pub use token::{InvalidToken, JoinToken};
 

@@ -1,7 +1,9 @@
 //! Who may call what. Checked per request, so that a demotion or a removal bites connections
 //! that are already open.
 
-use swarm_crypto::Identity;
+use std::net::IpAddr;
+
+use swarm_crypto::{Certificate, Identity};
 use swarm_state::Snapshot;
 use swarm_types::spec::node::NodeRole;
 use swarm_types::{NodeId, Timestamp};
@@ -23,6 +25,8 @@ pub(crate) enum Caller {
     Local,
     /// A node of the cluster.
     Node(NodeId),
+    /// Somebody without a certificate, at that address.
+    Stranger(IpAddr),
 }
 
 impl std::fmt::Display for Caller {
@@ -30,6 +34,7 @@ impl std::fmt::Display for Caller {
         match self {
             Self::Local => f.write_str("local socket"),
             Self::Node(id) => write!(f, "node {id}"),
+            Self::Stranger(addr) => write!(f, "stranger at {addr}"),
         }
     }
 }
@@ -58,6 +63,7 @@ pub(crate) fn user<T>(
 pub(crate) fn remains(caller: Caller, snapshot: &Snapshot) -> bool {
     match caller {
         Caller::Local => true,
+        Caller::Stranger(_) => false,
         Caller::Node(node) => {
             snapshot.node(&node).is_some_and(|node| node.role == NodeRole::Manager)
         }
@@ -69,8 +75,21 @@ pub(crate) fn node<T>(request: &Request<T>, snapshot: &Snapshot) -> Result<NodeI
     member(request, snapshot).map(|(node, _)| node)
 }
 
+/// The calling node and what it shows.
+pub(crate) fn certified<T>(
+    request: &Request<T>,
+    snapshot: &Snapshot,
+) -> Result<(NodeId, Certificate), Status> {
+    let certificate = shown(request)?;
+    judge(certificate.identity, snapshot).map(|(node, _)| (node, certificate))
+}
+
 /// The calling node and the lower of the roles that its certificate and the cluster give it.
 fn member<T>(request: &Request<T>, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), Status> {
+    judge(shown(request)?.identity, snapshot)
+}
+
+fn shown<T>(request: &Request<T>) -> Result<Certificate, Status> {
     let peer = swarm_crypto::tls::peer(request.extensions());
     let certificate = peer
         .and_then(|peer| peer.certificate)
@@ -79,7 +98,7 @@ fn member<T>(request: &Request<T>, snapshot: &Snapshot) -> Result<(NodeId, NodeR
     if certificate.not_after < Timestamp::now() {
         return Err(Status::unauthenticated("the certificate has expired: renew it"));
     }
-    judge(certificate.identity, snapshot)
+    Ok(certificate)
 }
 
 fn judge(identity: Identity, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), Status> {

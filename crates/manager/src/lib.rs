@@ -1,13 +1,15 @@
 //! A manager: the servers and loops around the replicated state.
 //!
-//! [`control`] serves users, [`dispatcher`] serves nodes, [`leader`] decides while this manager
-//! leads. All three speak to the state through [`swarm_raft::Raft`] only: they read snapshots,
+//! [`control`] serves users, [`dispatcher`] serves nodes, [`ca`] lets nodes in, [`leader`] decides
+//! while this manager leads. All speak to the state through [`swarm_raft::Raft`] only: they read snapshots,
 //! watch batches of events, and propose groups. None of them keeps state that another needs;
 //! what must survive is proposed.
 //!
 //! Reading order: [`Manager::start`], `control/service.rs`, `leader/driver.rs`.
 
 mod access;
+mod audit;
+mod ca;
 mod clock;
 mod control;
 mod dispatcher;
@@ -26,6 +28,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use swarm_crypto::tls::Credentials;
+use swarm_proto::v1::ca_server::CaServer;
 use swarm_proto::v1::control_server::ControlServer;
 use swarm_proto::v1::dispatcher_server::DispatcherServer;
 use swarm_raft::{Leadership, Raft};
@@ -35,20 +38,28 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::transport::Server;
 use tower::Service;
 
 use access::Access;
+use ca::Ca;
 use control::Control;
 use dispatcher::Dispatcher;
 use dispatcher::hub::Hub;
 /// The leader's decisions, for the simulator.
 pub use leader::driver::{Driver, Outcome};
 
+/// A manager without proof of a leader with a quorum for that long serves no node.
+const FIT_FOR: Duration = Duration::from_millis(1500);
 /// Largest request that is taken.
 const MAX_REQUEST: usize = 16 << 20;
+/// Largest request of somebody who may be anybody.
+const MAX_STRANGE_REQUEST: usize = 64 << 10;
+/// Calls at once on one connection.
+const MAX_CALLS: u32 = 1024;
 /// How often an idle connection is asked whether its other end is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// How long the answer may take.
@@ -118,6 +129,18 @@ impl Core {
         }
         let at = Duration::from_millis(self.quorum_at_ms.load(Ordering::Relaxed));
         clock::boot_time().saturating_sub(at)
+    }
+
+    fn is_fit(&self) -> bool {
+        self.quorum_age() <= FIT_FOR
+    }
+
+    /// Refuses to speak for the cluster when it may have gone on without this manager.
+    fn require_fit(&self) -> Result<(), Status> {
+        if self.is_fit() {
+            return Ok(());
+        }
+        Err(Status::unavailable("this manager hears no leader with a quorum: try another manager"))
     }
 
     fn note_quorum(&self) {
@@ -226,12 +249,15 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
     let stopping = core.stopping.clone();
     let incoming = swarm_crypto::tls::serve(listener, credentials, stopping.clone());
     let dispatcher = DispatcherServer::new(Dispatcher::new(core.clone()));
+    let ca = CaServer::new(Ca::new(core.clone()));
     let served = Server::builder()
         // Thousands of small answers a second would otherwise wait for each other's ACKs.
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_DEADLINE))
+        .max_concurrent_streams(Some(MAX_CALLS))
         .add_service(control_server(&core, Access::Certificate))
+        .add_service(ca.max_decoding_message_size(MAX_STRANGE_REQUEST))
         .add_service(dispatcher.max_decoding_message_size(MAX_REQUEST))
         .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
     let drained = async {

@@ -13,7 +13,8 @@ use swarm_types::spec::node::{NodeRole, NodeSpec};
 use swarm_types::spec::service::ServiceSpec;
 use swarm_types::spec::task::NetworkAttachmentConfig;
 use swarm_types::{
-    Change, ClusterId, Group, IdSource, LEVEL, Meta, NodeId, RequestId, Sensitive, defaults,
+    Change, ClusterId, Group, IdSource, LEVEL, Meta, NodeId, RequestId, Sensitive, Timestamp,
+    defaults,
 };
 use tempfile::TempDir;
 
@@ -92,12 +93,25 @@ pub(crate) fn manager(id: NodeId) -> Node {
     }
 }
 
+fn authority() -> RootCa {
+    let root = swarm_crypto::ca::RootCa::generate(Timestamp::now()).unwrap();
+    let token = || swarm_crypto::ca::JoinToken::generate(&root.digest()).unwrap().text();
+    RootCa {
+        cert: root.cert_pem().to_owned(),
+        key: root.key_pem(),
+        digest: root.digest(),
+        worker_token: token(),
+        manager_token: token(),
+        ..RootCa::default()
+    }
+}
+
 fn empty_cluster(id: ClusterId) -> Cluster {
     Cluster {
         id,
         meta: Meta::default(),
         spec: ClusterSpec::default(),
-        root_ca: RootCa::default(),
+        root_ca: authority(),
         epoch: 1,
         level: LEVEL,
         address_pools: Vec::new(),

@@ -176,6 +176,12 @@ impl IdSource {
         Self(StdRng::seed_from_u64(seed))
     }
 
+    /// A source that yields the same ids for the same key, and tells nothing of it.
+    #[must_use]
+    pub fn keyed(key: [u8; 32]) -> Self {
+        Self(StdRng::from_seed(key))
+    }
+
     /// Draws a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u32, high: u32) -> u32 {
         self.0.random_range(low..=high.max(low))

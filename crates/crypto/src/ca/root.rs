@@ -145,18 +145,7 @@ impl RootCa {
         valid_for: Duration,
         now: Timestamp,
     ) -> Result<String, CaError> {
-        if csr.len() > CSR_LIMIT {
-            return Err(CaError::BadRequest("it is too long"));
-        }
-        let request = CertificateSigningRequestParams::from_der(&csr.into())
-            .map_err(|_| CaError::BadRequest("it is malformed or its signature is wrong"))?;
-        // The algorithm is that of the signature, made with any curve's key; the length of the
-        // point tells the curve.
-        let key = &request.public_key;
-        let on_curve = key.der_bytes().len() == POINT_LEN;
-        if !on_curve || key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
-            return Err(CaError::BadRequest("its key is not on the curve P-256"));
-        }
+        let request = read_request(csr)?;
         if self.not_after <= now {
             return Err(CaError::BadRoot("it has expired"));
         }
@@ -199,6 +188,33 @@ fn params(now: Timestamp, not_after: Timestamp) -> Result<CertificateParams, CaE
     serial[0] = serial[0] & 0x7f | 0x40;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     Ok(params)
+}
+
+/// The fingerprint of the key that a certificate request is for, and that signed it.
+///
+/// # Errors
+///
+/// [`CaError::BadRequest`], as [`RootCa::issue`].
+pub fn requested_key(csr: &[u8]) -> Result<Fingerprint, CaError> {
+    let key = read_request(csr)?.public_key;
+    Ok(Fingerprint::of(&key.subject_public_key_info()))
+}
+
+/// A request whose signature shows that its sender has the key.
+fn read_request(csr: &[u8]) -> Result<CertificateSigningRequestParams, CaError> {
+    if csr.len() > CSR_LIMIT {
+        return Err(CaError::BadRequest("it is too long"));
+    }
+    let request = CertificateSigningRequestParams::from_der(&csr.into())
+        .map_err(|_| CaError::BadRequest("it is malformed or its signature is wrong"))?;
+    // The algorithm is that of the signature, made with any curve's key; the length of the
+    // point tells the curve.
+    let key = &request.public_key;
+    let on_curve = key.der_bytes().len() == POINT_LEN;
+    if !on_curve || key.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
+        return Err(CaError::BadRequest("its key is not on the curve P-256"));
+    }
+    Ok(request)
 }
 
 fn nanos(duration: Duration) -> i64 {

@@ -4,7 +4,6 @@
 //! the caller's request id. Reads are answered from a snapshot. Nothing is decided here that a
 //! replica must agree on: names, references and versions are checked where it is applied.
 
-mod audit;
 mod cluster;
 mod credentials;
 mod node;
@@ -12,6 +11,7 @@ mod placeholders;
 mod read;
 mod service;
 mod task;
+mod token;
 mod watch;
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use tonic::{Request, Response, Status};
 
 use crate::Core;
 use crate::access::{self, Access, Caller};
+use crate::audit::Audit;
 use crate::errors;
-use audit::Audit;
 
 /// How long a change may take before its outcome is called unknown.
 const PROPOSE_DEADLINE: Duration = Duration::from_secs(20);
@@ -202,6 +202,22 @@ impl v1::control_server::Control for Control {
             .await
     }
 
+    async fn remove_node(
+        &self,
+        request: Request<v1::RemoveNodeRequest>,
+    ) -> Answer<v1::RemoveNodeResponse> {
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let node = node::node_id(&request.id);
+        let audit = Audit::new("RemoveNode", &caller, &id, &node);
+        audit
+            .end(async {
+                caller?;
+                self.remove_node(id?, node?, request.force).await
+            })
+            .await
+    }
+
     async fn explain_task(
         &self,
         request: Request<v1::ExplainTaskRequest>,
@@ -223,6 +239,29 @@ impl v1::control_server::Control for Control {
     ) -> Answer<v1::GetClusterResponse> {
         self.caller(&request)?;
         self.cluster(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_join_token(
+        &self,
+        request: Request<v1::GetJoinTokenRequest>,
+    ) -> Answer<v1::JoinTokenResponse> {
+        self.caller(&request)?;
+        self.join_token(request.into_inner().role).await.map(Response::new)
+    }
+
+    async fn rotate_join_token(
+        &self,
+        request: Request<v1::RotateJoinTokenRequest>,
+    ) -> Answer<v1::JoinTokenResponse> {
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let audit = Audit::new("RotateJoinToken", &caller, &id, &token::role(request.role));
+        audit
+            .end(async {
+                caller?;
+                self.rotate_join_token(id?, request.role).await
+            })
+            .await
     }
 }
 

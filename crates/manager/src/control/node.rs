@@ -1,12 +1,21 @@
-//! Nodes: get, list, update.
+//! Nodes: get, list, update, remove.
+
+use std::time::Duration;
 
 use swarm_proto::{field, v1};
+use swarm_state::Snapshot;
+use swarm_types::object::node::NodeState;
 use swarm_types::resolve::{Resolved, resolve};
-use swarm_types::spec::node::NodeSpec;
-use swarm_types::{Change, Expect, Expected, IdSource, NodeId, ObjectId, RequestId};
+use swarm_types::spec::node::{NodeRole, NodeSpec};
+use swarm_types::{
+    Change, Expect, Expected, IdSource, Node, NodeId, ObjectId, RequestId, Timestamp, defaults,
+};
 use tonic::Status;
 
 use super::{Control, invalid};
+
+/// How long a removed node is remembered beyond its certificate, for clocks that differ.
+const FORGET_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Control {
     pub(super) async fn nodes(
@@ -63,6 +72,29 @@ impl Control {
         Ok(v1::UpdateNodeResponse { node: Some(node.as_ref().into()) })
     }
 
+    pub(super) async fn remove_node(
+        &self,
+        request: RequestId,
+        id: NodeId,
+        force: bool,
+    ) -> Result<v1::RemoveNodeResponse, Status> {
+        let snapshot = self.view(false).await?.snapshot;
+        let mut expect = Vec::new();
+        // A retry gets its first answer, whatever became of the node since.
+        if snapshot.request(&request).is_none() {
+            let node = snapshot.node(&id).ok_or_else(|| not_found(id))?;
+            removable(node, force)?;
+            if !force {
+                // It may be heard again meanwhile.
+                let what = Expected::Version(node.meta.version);
+                expect.push(Expect { object: ObjectId::Node(id), what });
+            }
+        }
+        let refuse_until = last_expiry(&snapshot, Timestamp::now());
+        self.change(request, expect, Change::RemoveNode { node: id, refuse_until }).await?;
+        Ok(v1::RemoveNodeResponse {})
+    }
+
     fn leader(&self) -> Option<Vec<u8>> {
         self.core.leader().map(field::put_id)
     }
@@ -74,6 +106,31 @@ pub(super) fn node_id(bytes: &[u8]) -> Result<NodeId, Status> {
 
 fn not_found(id: NodeId) -> Status {
     Status::not_found(format!("node {id} not found"))
+}
+
+/// What apply refuses as well, or need not know, in words for users.
+fn removable(node: &Node, force: bool) -> Result<(), Status> {
+    let id = node.id;
+    if node.role == NodeRole::Manager || node.spec.role == NodeRole::Manager {
+        return Err(Status::failed_precondition(format!(
+            "node {id} is a cluster manager and is a member of the raft cluster. It must be \
+             demoted to worker before removal"
+        )));
+    }
+    if !force && node.status.state == NodeState::Ready {
+        return Err(Status::failed_precondition(format!(
+            "node {id} is not down and can't be removed: run `swarm leave` on it first, or remove \
+             it with --force"
+        )));
+    }
+    Ok(())
+}
+
+/// When no certificate that was signed until now is valid any more, whatever their life was set
+/// to before.
+fn last_expiry(snapshot: &Snapshot, now: Timestamp) -> Timestamp {
+    let life = snapshot.cluster().map(|cluster| cluster.spec.ca.node_cert_expiry);
+    now.after(life.unwrap_or_default().max(defaults::NODE_CERT_EXPIRY) + FORGET_AFTER)
 }
 
 /// A role is more than a word in a spec: until nodes change theirs, no spec may ask for it.
@@ -88,7 +145,7 @@ fn served(old: &NodeSpec, new: &Resolved<NodeSpec>) -> Result<(), Status> {
 
 #[cfg(test)]
 mod tests {
-    use swarm_types::spec::node::{Availability, Membership, NodeRole};
+    use swarm_types::spec::node::{Availability, Membership};
     use tonic::Code;
 
     use super::*;
@@ -155,5 +212,37 @@ mod tests {
         assert_eq!(refused.unwrap_err().code(), Code::NotFound);
         let refused = control.update_node(request, world.node, Default::default()).await;
         assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    }
+
+    #[tokio::test]
+    async fn only_a_worker_that_is_down_is_removed_without_force() {
+        let mut world = World::new().await;
+        let control = Control::new(world.core.clone(), Access::Local);
+        let mut worker = crate::testing::manager(world.ids.draw());
+        (worker.role, worker.spec.role) = (NodeRole::Worker, NodeRole::Worker);
+        worker.status.state = NodeState::Ready;
+        let (id, own) = (worker.id, world.node);
+        world.change(Change::CreateNode(Box::new(worker))).await;
+
+        for (node, force, word) in [
+            (own, false, "is a cluster manager"),
+            (own, true, "is a cluster manager"),
+            (id, false, "is not down and can't be removed"),
+        ] {
+            let request = world.request();
+            let refused = control.remove_node(request, node, force).await.unwrap_err();
+            assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+            assert!(refused.message().contains(word), "{refused}");
+        }
+        let request = world.request();
+        control.remove_node(request, id, true).await.unwrap();
+        control.remove_node(request, id, true).await.unwrap();
+        let gone = control.remove_node(world.request(), id, true).await.unwrap_err();
+
+        let snapshot = world.core.raft.snapshot();
+        let removed = &snapshot.cluster().unwrap().removed_nodes;
+        assert_eq!(gone.code(), Code::NotFound);
+        assert!(snapshot.node(&id).is_none());
+        assert!(removed.iter().any(|it| it.node == id && it.until > Timestamp::now()));
     }
 }

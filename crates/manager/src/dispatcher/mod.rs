@@ -10,7 +10,6 @@ mod session;
 mod status;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use swarm_proto::{field, v1};
 use swarm_state::Snapshot;
@@ -22,8 +21,6 @@ use crate::Core;
 use crate::access;
 use hub::Live;
 
-/// A manager without proof of a leader with a quorum for that long serves nobody.
-const FIT_FOR: Duration = Duration::from_millis(1500);
 /// Messages of a stream that wait for a node. One: what changes meanwhile joins the next.
 const IN_FLIGHT: usize = 1;
 
@@ -43,17 +40,6 @@ impl Dispatcher {
         let snapshot = self.core.raft.snapshot();
         let node = access::node(request, &snapshot)?;
         Ok((node, snapshot))
-    }
-
-    fn is_fit(&self) -> bool {
-        self.core.quorum_age() <= FIT_FOR
-    }
-
-    fn require_fit(&self) -> Result<(), Status> {
-        if self.is_fit() {
-            return Ok(());
-        }
-        Err(Status::unavailable("this manager hears no leader with a quorum: try another manager"))
     }
 
     /// The node's session as this manager carries it.
@@ -114,7 +100,7 @@ impl v1::dispatcher_server::Dispatcher for Dispatcher {
         let live = self.live(node, &request.session_id)?;
         self.core.hub.hear(node, live.id);
         let period_ms = heartbeat_ms(&snapshot);
-        Ok(Response::new(v1::HeartbeatResponse { period_ms, r#move: !self.is_fit() }))
+        Ok(Response::new(v1::HeartbeatResponse { period_ms, r#move: !self.core.is_fit() }))
     }
 
     async fn update_task_status(
@@ -132,7 +118,7 @@ impl v1::dispatcher_server::Dispatcher for Dispatcher {
         let (node, snapshot) = self.caller(&request)?;
         let request = request.into_inner();
         check_epoch(&snapshot, request.epoch)?;
-        self.require_fit()?;
+        self.core.require_fit()?;
         let live = self.live(node, &request.session_id)?;
         Ok(Response::new(assignments::stream(self.core.clone(), live)))
     }

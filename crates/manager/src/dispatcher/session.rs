@@ -1,5 +1,6 @@
 //! `Session`: a node opens a session, and is told what it needs to know while it lasts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,10 +30,11 @@ impl Dispatcher {
     ) -> Result<ReceiverStream<Result<v1::SessionMessage, Status>>, Status> {
         let (node, snapshot) = self.caller(&request)?;
         let peer = swarm_crypto::tls::peer(request.extensions());
-        let addr = peer.map(|peer| peer.addr.ip().to_string()).unwrap_or_default();
+        let seen = peer.map(|peer| peer.addr.ip().to_string()).unwrap_or_default();
         let request = request.into_inner();
+        let addr = address(&request.addr, seen)?;
         check_epoch(&snapshot, request.epoch)?;
-        self.require_fit()?;
+        self.core.require_fit()?;
         if request.obeyed_index > snapshot.applied() {
             return Err(Status::failed_precondition(format!(
                 "behind: this manager has applied {}, the node obeyed {}: try another manager",
@@ -84,6 +86,15 @@ impl Dispatcher {
     }
 }
 
+/// Where others reach the node: where it says, or else where it calls from.
+fn address(told: &str, seen: String) -> Result<String, Status> {
+    match told.parse::<IpAddr>() {
+        _ if told.is_empty() => Ok(seen),
+        Ok(addr) => Ok(addr.to_string()),
+        Err(_) => Err(Status::invalid_argument(format!("addr: {told:?} is no IP address"))),
+    }
+}
+
 /// Sends what the node needs to know, first at once and then when it changes.
 async fn tell(core: Arc<Core>, live: Arc<Live>, sender: Sender) {
     // A node that does not read must not keep the stream from ending.
@@ -131,4 +142,18 @@ fn message(snapshot: &Snapshot, live: &Live) -> Option<v1::SessionMessage> {
         heartbeat_period_ms: heartbeat_ms(snapshot),
         epoch: cluster.epoch,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_where_it_says_or_where_it_calls_from() {
+        let seen = || "192.0.2.1".to_owned();
+
+        assert_eq!(address("", seen()).unwrap(), "192.0.2.1");
+        assert_eq!(address("2001:db8::1", seen()).unwrap(), "2001:db8::1");
+        assert!(address("host", seen()).unwrap_err().message().contains("host"));
+    }
 }

@@ -9,7 +9,7 @@ use crate::access::Caller;
 /// The trace of one call. Left when it is dropped, so also for a caller who hangs up: the
 /// change may go on without him.
 #[derive(Debug)]
-pub(super) struct Audit {
+pub(crate) struct Audit {
     call: &'static str,
     caller: String,
     request: String,
@@ -18,7 +18,7 @@ pub(super) struct Audit {
 }
 
 impl Audit {
-    pub(super) fn new(
+    pub(crate) fn new(
         call: &'static str,
         caller: &Result<Caller, Status>,
         request: &Result<impl Display, Status>,
@@ -29,7 +29,7 @@ impl Audit {
     }
 
     /// Makes the call and notes its outcome.
-    pub(super) async fn end<T>(
+    pub(crate) async fn end<T>(
         mut self,
         call: impl Future<Output = Result<T, Status>> + Send,
     ) -> Result<Response<T>, Status> {
