@@ -20,6 +20,7 @@ mod store;
 mod task;
 mod worker;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +33,12 @@ use swarm_types::object::node::TlsInfo;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::executor::containerd::Containerd;
 use crate::managers::Managers;
 use crate::reporter::Reporter;
-use crate::session::Sessions;
+use crate::session::{End, Sessions};
 pub use crate::store::StoreError;
 use crate::store::{Opened, Store};
 use crate::worker::Worker;
@@ -61,8 +61,19 @@ pub struct Options {
     pub engine_version: String,
     /// Name of the node; empty means the machine's host name.
     pub hostname: String,
+    /// Where others reach the node; `None` means where its managers see it.
+    pub addr: Option<IpAddr>,
     /// What the node trusts and who signed its certificate.
     pub tls: TlsInfo,
+}
+
+/// The managers an agent starts with, `HOST:PORT` each. Those it was told of before come first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// One runs on this node and is always preferred.
+    Own(String),
+    /// Those the node joined by.
+    Others(Vec<String>),
 }
 
 /// Whether the agent has a session.
@@ -93,7 +104,7 @@ pub enum AgentState {
 #[derive(Debug)]
 pub struct Agent {
     state: watch::Receiver<AgentState>,
-    stop: CancellationToken,
+    end: watch::Sender<Option<End>>,
     sessions: JoinHandle<()>,
     /// Ends when the store's files are free.
     closed: oneshot::Receiver<()>,
@@ -101,23 +112,27 @@ pub struct Agent {
 
 impl Agent {
     /// Starts an agent that goes on with the tasks it had, and looks for a session with one of
-    /// `managers`, each `HOST:PORT`, the preferred first, or with one it knew before.
+    /// the managers.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when what it kept cannot be trusted; nothing was touched then.
     pub async fn start(
         options: Options,
-        mut managers: Vec<String>,
+        managers: Known,
         credentials: Credentials,
     ) -> Result<Self, StoreError> {
-        let Options { runtime, net, state_dir, run_dir, engine_version, hostname, tls } = options;
+        let Options { runtime, net, state_dir, run_dir, engine_version, hostname, addr, tls } =
+            options;
         let Opened { store, kept, closed } = Store::open(&state_dir).await?;
         let identity = description::Identity { hostname, engine_version };
         let reporter = Reporter::default();
         let (state, receiver) = watch::channel(AgentState::Searching { why: String::new() });
-        let known = kept.managers.iter().filter(|known| !managers.contains(known)).cloned();
-        managers.extend(known.collect::<Vec<_>>());
+        let (own, others) = match managers {
+            Known::Own(own) => (Some(own), Vec::new()),
+            Known::Others(others) => (None, others),
+        };
+        let managers = Managers::new(own, [kept.managers.clone(), others].concat());
         let node = description::facts(&description::describe(&identity, tls.clone()));
         let executor = Arc::new(Containerd { runtime, net, node, files: run_dir.join("tasks") });
         let obeyed = kept.obeyed;
@@ -125,7 +140,8 @@ impl Agent {
             dial: Box::new(move |manager| Ok(tls::channel(manager, &credentials)?)),
             describe: Box::new(move || description::describe(&identity, tls.clone())),
             boot_id: description::boot_id(),
-            managers: Managers::new(managers),
+            addr: addr.map(|addr| addr.to_string()).unwrap_or_default(),
+            managers,
             worker: Worker::adopt(executor, reporter.clone(), store.clone(), kept),
             store,
             reporter,
@@ -133,9 +149,9 @@ impl Agent {
             obeyed,
             backoff: Backoff::default(),
         };
-        let stop = CancellationToken::new();
-        let sessions = tokio::spawn(sessions.run(stop.clone()));
-        Ok(Self { state: receiver, stop, sessions, closed })
+        let (end, ended) = watch::channel(None);
+        let sessions = tokio::spawn(sessions.run(ended));
+        Ok(Self { state: receiver, end, sessions, closed })
     }
 
     /// Its present state and every later one.
@@ -146,17 +162,21 @@ impl Agent {
 
     /// Ends the session and returns when nothing of the agent runs any more, within seconds.
     /// Containers stay as they are.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
+    pub async fn stop(self) {
+        self.ended(End::Stop).await;
+    }
+
+    /// Ends all tasks of this node and removes what they have here, then does as
+    /// [`Agent::stop`]. Takes up to a minute: tasks have their time to end.
+    pub async fn leave(self) {
+        self.ended(End::Leave).await;
+    }
+
+    async fn ended(mut self, how: End) {
+        self.end.send_replace(Some(how));
         // The result only says whether the task panicked; then too, nothing of it is left.
         let _ = (&mut self.sessions).await;
         // The next agent of this process opens the same files. Only ever dropped: an error.
         let _ = timeout(CLOSE_DEADLINE, &mut self.closed).await;
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }

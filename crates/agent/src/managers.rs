@@ -2,13 +2,16 @@
 //!
 //! All known managers are tried one after the other without a pause; only when none of them
 //! served does the node wait. The list is replaced by what each session says, and never becomes
-//! empty: a node that is told of no manager keeps the ones it knew.
+//! empty: a node that is told of no manager keeps the ones it knew. A manager on the node itself
+//! stays in it, whatever the sessions say.
 
 use std::collections::VecDeque;
 
 /// The managers a node knows, as `HOST:PORT`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Managers {
+    /// The one on this node.
+    own: Option<String>,
     /// Not tried in this round; the next one first.
     untried: VecDeque<String>,
     /// Tried without success in this round, in that order.
@@ -16,9 +19,20 @@ pub(crate) struct Managers {
 }
 
 impl Managers {
-    /// Starts with those, the preferred first.
-    pub(crate) fn new(known: Vec<String>) -> Self {
-        Self { untried: known.into(), tried: Vec::new() }
+    /// Starts with those, the preferred first, and with one on this node before them.
+    pub(crate) fn new(own: Option<String>, known: Vec<String>) -> Self {
+        let mut all: VecDeque<String> = own.iter().cloned().collect();
+        for manager in known {
+            if !all.contains(&manager) {
+                all.push_back(manager);
+            }
+        }
+        Self { own, untried: all, tried: Vec::new() }
+    }
+
+    /// Whether there is one on this node.
+    pub(crate) const fn has_own(&self) -> bool {
+        self.own.is_some()
     }
 
     /// The manager to try; `None` when all of this round were. Then a new round begins.
@@ -37,7 +51,7 @@ impl Managers {
         if let Some(at) = all.iter().position(|known| known == manager) {
             all.swap(0, at);
         }
-        *self = Self::new(all);
+        *self = Self::new(self.own.take(), all);
     }
 
     /// `manager` asked to go elsewhere: it is the last to be tried.
@@ -52,12 +66,18 @@ impl Managers {
 
     /// The managers there are now, according to the present session; true when they are others
     /// than before.
-    pub(crate) fn replace(&mut self, managers: Vec<String>) -> bool {
+    pub(crate) fn replace(&mut self, mut managers: Vec<String>) -> bool {
         let sorted = |mut managers: Vec<String>| {
             managers.sort();
             managers
         };
-        if managers.is_empty() || sorted(managers.clone()) == sorted(self.known()) {
+        if managers.is_empty() {
+            return false;
+        }
+        if let Some(own) = self.own.as_ref().filter(|own| !managers.contains(own)) {
+            managers.insert(0, own.clone());
+        }
+        if sorted(managers.clone()) == sorted(self.known()) {
             return false;
         }
         self.tried.retain(|manager| managers.contains(manager));
@@ -77,7 +97,7 @@ mod tests {
     use super::*;
 
     fn managers(known: &[&str]) -> Managers {
-        Managers::new(known.iter().map(ToString::to_string).collect())
+        Managers::new(None, known.iter().map(ToString::to_string).collect())
     }
 
     fn round(managers: &mut Managers) -> Vec<String> {
@@ -114,5 +134,18 @@ mod tests {
         assert!(!managers.replace(vec!["a".to_owned(), "c".to_owned()]), "the same ones");
 
         assert_eq!(round(&mut managers), ["a", "c"]);
+    }
+
+    #[test]
+    fn a_manager_on_the_node_itself_is_first_and_stays() {
+        let known = ["a", "own", "b"].map(str::to_owned).to_vec();
+        let mut managers = Managers::new(Some("own".to_owned()), known);
+        assert_eq!(managers.known(), ["own", "a", "b"]);
+
+        assert!(managers.replace(vec!["c".to_owned()]));
+        assert_eq!(round(&mut managers), ["own", "c"]);
+        managers.served("c");
+        assert_eq!(round(&mut managers), ["own", "c"]);
+        assert!(!managers.replace(vec!["c".to_owned()]));
     }
 }

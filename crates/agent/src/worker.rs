@@ -30,6 +30,8 @@ use crate::task::runner::{Life, Runner};
 
 /// How long runners may take to return when the agent stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long tasks may take to end when the node leaves the cluster.
+const CLEAR_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a task is kept that a cluster founded anew does not know.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -236,6 +238,22 @@ impl<E: Executor> Worker<E> {
             if !self.runners.contains_key(&task) {
                 info!(%task, "removes a container nobody ordered");
                 self.spawn(task, TaskStatus::default(), Order::Remove { grace });
+            }
+        }
+    }
+
+    /// Ends all tasks and removes what they have on this node. What does not end in time is told.
+    pub(crate) async fn clear(&mut self, obeyed: Obeyed) {
+        let (tasks, unreadable, removed) = (Vec::new(), Vec::new(), Vec::new());
+        let nothing = Assignment { extent: Extent::Everything, tasks, unreadable, removed };
+        if self.obey(nothing, obeyed).await.is_err() {
+            warn!("the tasks of this node go on: its store has failed");
+            return;
+        }
+        let deadline = Instant::now() + CLEAR_DEADLINE;
+        for (task, running) in std::mem::take(&mut self.runners) {
+            if timeout_at(deadline, running.runner).await.is_err() {
+                warn!(%task, "a task did not end in time: its container is left behind");
             }
         }
     }

@@ -13,11 +13,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
-use swarm_proto::v1;
+use swarm_proto::{field, v1};
 use swarm_types::object::node::NodeDescription;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tracing::{info, warn};
 
@@ -40,11 +39,22 @@ pub(crate) type Dial = Box<dyn Fn(&str) -> Result<Channel, Cause> + Send + Sync>
 /// Describes this node as it is now.
 pub(crate) type Describe = Box<dyn Fn() -> NodeDescription + Send + Sync>;
 
+/// How an agent ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    /// Containers go on.
+    Stop,
+    /// Nothing of the cluster stays.
+    Leave,
+}
+
 /// Everything a node needs to have sessions.
 pub(crate) struct Sessions<E> {
     pub(crate) dial: Dial,
     pub(crate) describe: Describe,
     pub(crate) boot_id: String,
+    /// Where others reach the node; empty leaves it to the managers.
+    pub(crate) addr: String,
     pub(crate) managers: Managers,
     pub(crate) worker: Worker<E>,
     pub(crate) store: Store,
@@ -55,12 +65,17 @@ pub(crate) struct Sessions<E> {
 }
 
 impl<E: Executor> Sessions<E> {
-    /// Has sessions until `stop`, or until nothing can be kept any more; then ends the runners.
-    /// Containers stay as they are.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    /// Has sessions until it is told how to end, or until nothing can be kept any more; then ends
+    /// the runners. Containers stay as they are, unless the node leaves.
+    pub(crate) async fn run(mut self, end: watch::Receiver<Option<End>>) {
         let store = self.store.clone();
         let last = tokio::select! {
-            () = stop.cancelled() => AgentState::Stopped,
+            how = ended(end) => {
+                if how == End::Leave {
+                    self.worker.clear(self.obeyed).await;
+                }
+                AgentState::Stopped
+            }
             why = store.failed() => AgentState::Failed { why },
             never = self.forever() => match never {},
         };
@@ -126,7 +141,15 @@ impl<E: Executor> Sessions<E> {
         let unusable = |error: Cause| Ended::Lost { what: "connect", why: error.to_string() };
         let channel = (self.dial)(manager).map_err(unusable)?;
         let description = v1::NodeDescription::from(description);
-        open::open(channel, description, self.boot_id.clone(), self.obeyed).await
+        open::open(channel, description, self.boot_id.clone(), &self.addr, self.obeyed).await
+    }
+}
+
+/// How the agent is to end; one that nobody holds any more just stops.
+async fn ended(mut end: watch::Receiver<Option<End>>) -> End {
+    match end.wait_for(Option::is_some).await {
+        Ok(how) => how.unwrap_or(End::Stop),
+        Err(_) => End::Stop,
     }
 }
 
@@ -161,7 +184,9 @@ fn learn(
     (state, store): (&watch::Sender<AgentState>, &Store),
 ) {
     let node = link::node(&mut message).map(Box::new);
-    let known = message.managers.into_iter().map(|manager| manager.addr);
+    let own = node.as_ref().filter(|_| managers.has_own()).map(|node| field::put_id(node.id));
+    let others = message.managers.into_iter().filter(|manager| Some(&manager.node) != own.as_ref());
+    let known = others.map(|manager| manager.addr);
     let mut known: Vec<String> = known.filter(|addr| !addr.is_empty()).collect();
     known.shuffle(&mut rand::rng());
     if managers.replace(known) {

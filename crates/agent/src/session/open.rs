@@ -87,6 +87,7 @@ pub(crate) async fn open(
     channel: Channel,
     description: v1::NodeDescription,
     boot_id: String,
+    addr: &str,
     obeyed: Obeyed,
 ) -> Result<Open, Ended> {
     let what = "open a session";
@@ -96,6 +97,7 @@ pub(crate) async fn open(
         boot_id,
         epoch: obeyed.epoch,
         obeyed_index: obeyed.index,
+        addr: addr.to_owned(),
     };
     let opening = async {
         let mut messages = client.session(request).await?.into_inner();

@@ -20,7 +20,7 @@ use crate::task::samples::{task, wanted};
 struct Agent {
     fake: Arc<Fake>,
     state: watch::Receiver<AgentState>,
-    stop: CancellationToken,
+    end: watch::Sender<Option<End>>,
     running: JoinHandle<()>,
     description: Arc<Mutex<NodeDescription>>,
     dir: TempDir,
@@ -45,7 +45,11 @@ impl Agent {
             }),
             describe: Box::new(move || described.lock().unwrap().clone()),
             boot_id: "boot".to_owned(),
-            managers: Managers::new(managers.iter().map(|manager| manager.addr.clone()).collect()),
+            addr: String::new(),
+            managers: Managers::new(
+                None,
+                managers.iter().map(|manager| manager.addr.clone()).collect(),
+            ),
             worker: Worker::adopt(Arc::clone(&fake), reporter.clone(), store.clone(), kept),
             store,
             reporter,
@@ -53,9 +57,9 @@ impl Agent {
             obeyed,
             backoff: Backoff::default(),
         };
-        let stop = CancellationToken::new();
-        let running = tokio::spawn(sessions.run(stop.clone()));
-        Self { fake, state: receiver, stop, running, description, dir }
+        let (end, ended) = watch::channel(None);
+        let running = tokio::spawn(sessions.run(ended));
+        Self { fake, state: receiver, end, running, description, dir }
     }
 
     async fn connected_to(&mut self, to: &Manager) {
@@ -67,9 +71,17 @@ impl Agent {
         assert!(reached.is_ok(), "not connected to {}", to.addr);
     }
 
+    /// Makes it leave; nothing of its tasks stays.
+    async fn leave(self) {
+        self.end.send_replace(Some(End::Leave));
+        timeout(Duration::from_secs(10), self.running).await.unwrap().unwrap();
+        assert!(self.fake.0.borrow().containers.is_empty(), "{:?}", self.fake.0.borrow());
+        assert_eq!(*self.state.borrow(), AgentState::Stopped);
+    }
+
     /// Stops it; its store for the next one.
     async fn stop(self) -> TempDir {
-        self.stop.cancel();
+        self.end.send_replace(Some(End::Stop));
         timeout(Duration::from_secs(10), self.running).await.unwrap().unwrap();
         assert_eq!(*self.state.borrow(), AgentState::Stopped);
         assert_eq!(self.fake.0.receiver_count(), 0, "no runner is left");
@@ -99,6 +111,19 @@ async fn assignments_are_carried_out_and_reported() {
     assert!(states.is_sorted(), "{states:?}");
     assert_eq!((told.sessions.len(), told.streams), (1, 1));
     agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_leaves_ends_its_tasks_first() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    let agent = Agent::start(&[&manager]);
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+
+    let fake = Arc::clone(&agent.fake);
+    agent.leave().await;
+
+    assert_eq!((fake.count("stop", &web), fake.count("remove", &web)), (1, 1));
 }
 
 #[tokio::test]
