@@ -99,7 +99,7 @@ impl PullProgress {
 
 /// Which images are kept from removal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Removal {
+pub enum ImageRemoval {
     /// Those a container was made of, running or not.
     Careful,
     /// Those a container runs; a digest stands for all of its names.
@@ -191,9 +191,9 @@ impl Client {
     pub async fn remove_image(
         &self,
         reference: &str,
-        removal: Removal,
+        removal: ImageRemoval,
     ) -> Result<RemovedImage, ClientError> {
-        let force = removal == Removal::Forced;
+        let force = removal == ImageRemoval::Forced;
         let answer = self
             .call(|| {
                 let mut store = self.image_store();

@@ -28,9 +28,9 @@ use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
 pub use error::ClientError;
-pub use images::{Image, PullPhase, PullProgress, Removal, RemovedImage};
-pub use local::{Founded, Info, LocalState, Versions};
-pub use nodes::{NodeVerdict, Verdict};
+pub use images::{Image, ImageRemoval, PullPhase, PullProgress, RemovedImage};
+pub use local::{Founded, Info, JoinToken, Joined, Joining, Leaving, LocalState, Versions};
+pub use nodes::{NodeVerdict, Removal, Verdict};
 pub use services::{Changed, ServiceRow, TaskFilter};
 pub use settle::{Progress, Settled, SlotKey, SlotProgress, Verify};
 pub use tasks::{

@@ -1,24 +1,78 @@
-//! The node behind the socket: founding a cluster, and what the node knows of itself.
+//! The node behind the socket: founding, joining and leaving a cluster, and what the node knows of itself.
 
 use std::fmt;
 use std::time::Duration;
 
 use swarm_proto::v1::node_local_client::NodeLocalClient;
 use swarm_proto::{DecodeError, field, v1};
-use swarm_types::{ClusterId, NodeId};
+use swarm_types::spec::node::{Availability, NodeRole};
+use swarm_types::{ClusterId, NodeId, Sensitive};
 
+use crate::services::request_id;
 use crate::{Client, ClientError};
 
 /// How long founding a cluster may take; the daemon gives up before that.
 const INIT_DEADLINE: Duration = Duration::from_secs(90);
 
+/// How long joining may take: asking every manager, and being heard there.
+const JOIN_DEADLINE: Duration = Duration::from_secs(120);
+/// How long leaving may take; tasks have their time to end.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(90);
+
 /// A cluster that was founded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Founded {
     /// Its first node.
     pub node: NodeId,
     /// The cluster.
     pub cluster: ClusterId,
+    /// What workers join with.
+    pub worker: JoinToken,
+}
+
+/// What nodes of one role join with. The token is a secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JoinToken {
+    /// The token.
+    pub token: Sensitive,
+    /// Manager they join at, `HOST:PORT`.
+    pub manager: String,
+}
+
+/// How a node joins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Joining {
+    /// What it was given.
+    pub token: Sensitive,
+    /// Managers to ask, `HOST:PORT` each.
+    pub managers: Vec<String>,
+    /// IP address or network interface others are told, with or without a port; empty leaves it to
+    /// the managers.
+    pub advertise: String,
+    /// Address to listen on; empty means the daemon's setting.
+    pub listen: String,
+    /// Whether it takes tasks.
+    pub availability: Availability,
+}
+
+/// A cluster that was joined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joined {
+    /// The new node.
+    pub node: NodeId,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node's part in it.
+    pub role: NodeRole,
+}
+
+/// Whether a manager leaves, and takes its replica of the state with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leaving {
+    /// It does not.
+    Asked,
+    /// It does.
+    Forced,
 }
 
 /// What a node knows of itself and its cluster.
@@ -112,7 +166,81 @@ impl Client {
         Ok(Founded {
             node: field::id(&answer.node_id, "node_id").map_err(unreadable)?,
             cluster: field::id(&answer.cluster_id, "cluster_id").map_err(unreadable)?,
+            worker: JoinToken {
+                token: field::part(answer.worker_token, "worker_token").map_err(unreadable)?,
+                manager: answer.advertise_addr,
+            },
         })
+    }
+
+    /// Makes the node part of a cluster; returns once it is READY there.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when the node is part of a cluster, or the token is none that lets
+    /// it in.
+    pub async fn join(&self, with: &Joining) -> Result<Joined, ClientError> {
+        let request = v1::JoinRequest {
+            token: Some((&with.token).into()),
+            remote_addrs: with.managers.clone(),
+            listen_addr: with.listen.clone(),
+            advertise_addr: with.advertise.clone(),
+            availability: field::put_word(with.availability),
+        };
+        // It carries no request id: repeated, it would only find the node in a cluster.
+        let mut local = self.local();
+        let answer = self.call_once(local.join(request), JOIN_DEADLINE).await?;
+        let unreadable = |error| self.unreadable(error);
+        Ok(Joined {
+            node: field::id(&answer.node_id, "node_id").map_err(unreadable)?,
+            cluster: field::id(&answer.cluster_id, "cluster_id").map_err(unreadable)?,
+            role: field::word(answer.role, "role").map_err(unreadable)?,
+        })
+    }
+
+    /// Ends the node's tasks and makes it forget its cluster.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when it is in none, or is a manager and not forced.
+    pub async fn leave(&self, leaving: Leaving) -> Result<(), ClientError> {
+        let request = v1::LeaveRequest { force: leaving == Leaving::Forced };
+        let mut local = self.local();
+        self.call_once(local.leave(request), LEAVE_DEADLINE).await?;
+        Ok(())
+    }
+
+    /// What nodes of that role join with.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] without a leader.
+    pub async fn join_token(&self, role: NodeRole) -> Result<JoinToken, ClientError> {
+        let request = v1::GetJoinTokenRequest { role: field::put_word(role) };
+        let answer = self
+            .call(|| {
+                let mut control = self.control();
+                async move { control.get_join_token(request).await }
+            })
+            .await?;
+        read_token(answer).map_err(|error| self.unreadable(error))
+    }
+
+    /// Replaces what nodes of that role join with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::join_token`].
+    pub async fn rotate_join_token(&self, role: NodeRole) -> Result<JoinToken, ClientError> {
+        let role = field::put_word(role);
+        let request = v1::RotateJoinTokenRequest { request_id: request_id(), role };
+        let answer = self
+            .call(|| {
+                let (mut control, request) = (self.control(), request.clone());
+                async move { control.rotate_join_token(request).await }
+            })
+            .await?;
+        read_token(answer).map_err(|error| self.unreadable(error))
     }
 
     /// What the node knows; answers without a cluster and without a leader too.
@@ -175,4 +303,9 @@ impl Client {
             error: answer.error,
         })
     }
+}
+
+fn read_token(answer: v1::JoinTokenResponse) -> Result<JoinToken, DecodeError> {
+    let token: Sensitive = field::part(answer.token, "token")?;
+    Ok(JoinToken { token, manager: answer.manager_addr })
 }

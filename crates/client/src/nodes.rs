@@ -1,4 +1,4 @@
-//! Nodes: finding one, changing its spec, and what each thinks of a task.
+//! Nodes: finding one, changing its spec, removing it, and what each thinks of a task.
 
 use swarm_proto::v1;
 use swarm_proto::{DecodeError, field};
@@ -33,6 +33,15 @@ pub enum Verdict {
     Refused,
     /// The task is on it.
     Assigned,
+}
+
+/// Which nodes may be removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removal {
+    /// Those that are down.
+    OfDown,
+    /// Those that are heard too.
+    Forced,
 }
 
 impl Client {
@@ -72,6 +81,23 @@ impl Client {
         self.call(|| {
             let (mut control, request) = (self.control(), request.clone());
             async move { control.update_node(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Removes a node from the cluster: its tasks are orphaned, its certificate is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] for a manager, and for a node that is not down unless forced.
+    pub async fn remove_node(&self, node: NodeId, removal: Removal) -> Result<(), ClientError> {
+        let force = removal == Removal::Forced;
+        let request =
+            v1::RemoveNodeRequest { request_id: request_id(), id: field::put_id(node), force };
+        self.call(|| {
+            let (mut control, request) = (self.control(), request.clone());
+            async move { control.remove_node(request).await }
         })
         .await?;
         Ok(())

@@ -51,8 +51,36 @@ pub enum NodeError {
         source: io::Error,
     },
     /// The node is part of a cluster already.
-    #[error("this node is already part of a swarm")]
+    #[error(
+        "this node is already part of a swarm: use `swarm leave` to leave it and join another one"
+    )]
     Member,
+    /// The node is part of no cluster.
+    #[error("this node is not part of a swarm")]
+    NoMember,
+    /// A manager leaves only when it is forced to.
+    #[error(
+        "you are attempting to leave the swarm on a node that is participating as a manager; \
+         removing the last manager erases all current state of the swarm: use `--force` to \
+         ignore this message"
+    )]
+    ManagerStays,
+    /// What was named is no manager.
+    #[error("the managers' addresses: {why}; `swarm join-token worker` on a manager prints one")]
+    Remote {
+        /// Why not.
+        why: String,
+    },
+    /// No manager let the node in.
+    #[error("join the swarm at {remote}: {why}")]
+    NotAdmitted {
+        /// Who was asked.
+        remote: String,
+        /// What the manager said, or why there was no answer.
+        why: String,
+        /// What kind of refusal it is.
+        code: tonic::Code,
+    },
     /// There is no one address that others can be told.
     #[error("could not choose an IP address to advertise: {why}; pass one with --advertise-addr")]
     NoAddress {
@@ -104,9 +132,9 @@ pub enum NodeError {
     /// The replicated store stopped; the node must be started again.
     #[error(transparent)]
     Stopped(#[from] StopReason),
-    /// The node was not heard by its own cluster in time.
+    /// The node was not heard by its cluster in time.
     #[error(
-        "the cluster is founded, but its node was not ready within {waited_s} s: {state}; it goes on trying, `swarm node ls` shows when it is"
+        "the node is part of the cluster, but was not ready within {waited_s} s: {state}; it goes on trying, `swarm node ls` on a manager shows when it is"
     )]
     NotReady {
         /// Seconds waited.

@@ -1,16 +1,20 @@
 //! One node: what `swarm daemon` runs.
 //!
 //! A node is outside of a cluster, or part of one. [`membership`] says on disk which, and is
-//! written last when it becomes part of one; [`found`] makes a cluster of one; [`member`] starts
-//! and stops what a member runs: manager and agent. [`socket`] serves the node's own socket all
+//! written last when it becomes part of one: by [`founding`] one or by [`join`]; [`leave`] ends it.
+//! [`member`] starts and stops what a member runs: an agent, and with [`managing`] a manager. [`socket`] serves the node's own socket all
 //! the while. Containers are not the node's to stop: they outlive it.
 
 mod advertise;
 mod check;
 mod error;
 mod found;
+mod founding;
 mod images;
+mod join;
+mod leave;
 mod local;
+mod managing;
 mod member;
 mod membership;
 mod only;

@@ -1,14 +1,19 @@
-//! `NodeLocal`: founding a cluster, and what the node knows of itself. Always answers `Info`.
+//! `NodeLocal`: founding, joining and leaving a cluster, and what the node knows of itself. Always answers `Info`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarm_crypto::ca::JoinToken;
 use swarm_proto::v1::node_local_server::NodeLocal;
 use swarm_proto::{field, v1};
 use swarm_types::spec::node::{Availability, NodeRole};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
+use crate::join::Joining;
+use crate::leave::Insistence;
+use crate::managing::Managing;
+use crate::member::Member;
 use crate::membership::Membership;
 use crate::{Inner, NodeError, check};
 
@@ -33,13 +38,41 @@ impl NodeLocal for Local {
         }
         let availability = availability(request.availability())?;
         let founded = self.0.found(request.advertise_addr, availability).await;
-        let outcome = founded.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
-        tracing::info!(
-            target: "swarm::audit", caller = "local socket", call = "Init", outcome, "change"
-        );
-        let founded = founded.map_err(|error| refused(&error))?;
-        let answer = self.founded(founded).await?;
+        let founded = founded.map_err(|error| refused(&error));
+        told("Init", &founded);
+        let answer = self.founded(founded?).await?;
         Ok(Response::new(answer))
+    }
+
+    async fn join(
+        &self,
+        request: Request<v1::JoinRequest>,
+    ) -> Result<Response<v1::JoinResponse>, Status> {
+        let joined = match joining(request.into_inner()) {
+            Ok(with) => self.0.join(with).await.map_err(|error| refused(&error)),
+            Err(refusal) => Err(refusal),
+        };
+        told("Join", &joined);
+        let Membership { node, cluster, .. } = joined?;
+        Ok(Response::new(v1::JoinResponse {
+            node_id: field::put_id(node),
+            cluster_id: field::put_id(cluster),
+            role: field::put_word(NodeRole::Worker),
+        }))
+    }
+
+    async fn leave(
+        &self,
+        request: Request<v1::LeaveRequest>,
+    ) -> Result<Response<v1::LeaveResponse>, Status> {
+        let insistence = match request.into_inner().force {
+            true => Insistence::Forced,
+            false => Insistence::Asked,
+        };
+        let left = self.0.leave(insistence).await.map_err(|error| refused(&error));
+        told("Leave", &left);
+        left?;
+        Ok(Response::new(v1::LeaveResponse {}))
     }
 
     async fn info(
@@ -62,18 +95,12 @@ impl NodeLocal for Local {
             info.set_state(v1::LocalState::Inactive);
             return Ok(Response::new(info));
         };
-        let Membership { node, advertise, .. } = member.membership;
-        let snapshot = member.raft.snapshot();
-        let managers = snapshot.nodes().filter(|node| node.role == NodeRole::Manager);
-        info.managers = u32::try_from(managers.count()).unwrap_or(u32::MAX);
-        info.nodes = u32::try_from(snapshot.nodes().count()).unwrap_or(u32::MAX);
-        info.node_id = Some(field::put_id(node));
-        info.cluster = snapshot.cluster().map(|cluster| cluster.as_ref().into());
-        info.is_manager = true;
-        info.applied_index = snapshot.applied();
-        info.leader = member.manager.leader().map(field::put_id);
-        info.advertise_addr = advertise.to_string();
-        info.manager_addrs = vec![advertise.to_string()];
+        info.node_id = Some(field::put_id(member.membership.node));
+        info.advertise_addr = member.address();
+        match &member.managing {
+            Some(managing) => fill(&mut info, managing),
+            None => info.manager_addrs = member.managers(),
+        }
         let failure = self.0.failure.borrow().clone();
         info.error = failure.map(|reason| reason.to_string()).unwrap_or_default();
         info.set_state(match info.error.is_empty() {
@@ -98,7 +125,8 @@ impl NodeLocal for Local {
 impl Local {
     async fn founded(&self, founded: Membership) -> Result<v1::InitResponse, Status> {
         let member = self.0.member.lock().await;
-        let snapshot = member.as_ref().map(|member| member.raft.snapshot());
+        let managing = member.as_ref().and_then(|member| member.managing.as_ref());
+        let snapshot = managing.map(|managing| managing.raft.snapshot());
         let cluster = snapshot.as_ref().and_then(|snapshot| snapshot.cluster());
         let cluster = cluster.ok_or_else(|| Status::aborted("the node was stopped meanwhile"))?;
         let token = |value: &swarm_types::Sensitive| Some(value.into());
@@ -107,9 +135,45 @@ impl Local {
             cluster_id: field::put_id(founded.cluster),
             worker_token: token(&cluster.root_ca.worker_token),
             manager_token: token(&cluster.root_ca.manager_token),
-            advertise_addr: founded.advertise.to_string(),
+            advertise_addr: member.as_ref().map(Member::address).unwrap_or_default(),
         })
     }
+}
+
+/// What only a manager's node knows.
+fn fill(info: &mut v1::InfoResponse, managing: &Managing) {
+    let snapshot = managing.raft.snapshot();
+    let managers: Vec<_> = snapshot.nodes().filter(|node| node.role == NodeRole::Manager).collect();
+    info.managers = u32::try_from(managers.len()).unwrap_or(u32::MAX);
+    info.nodes = u32::try_from(snapshot.nodes().count()).unwrap_or(u32::MAX);
+    info.cluster = snapshot.cluster().map(|cluster| cluster.as_ref().into());
+    info.is_manager = true;
+    info.applied_index = snapshot.applied();
+    info.leader = managing.manager.leader().map(field::put_id);
+    info.manager_addrs = managers.iter().map(|node| node.manager_addr.clone()).collect();
+}
+
+/// The trace of a change of membership.
+fn told<T>(call: &str, result: &Result<T, Status>) {
+    let outcome = result.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
+    tracing::info!(target: "swarm::audit", caller = "local socket", call, outcome, "change");
+}
+
+fn joining(request: v1::JoinRequest) -> Result<Joining, Status> {
+    if !request.listen_addr.is_empty() {
+        return Err(Status::unimplemented(
+            "not supported yet: ListenAddr; pass --listen-addr to `swarm daemon`",
+        ));
+    }
+    let availability = availability(request.availability())?;
+    let text = request.token.as_ref().map(|token| token.value.as_slice()).unwrap_or_default();
+    let token = JoinToken::parse(std::str::from_utf8(text).unwrap_or_default());
+    Ok(Joining {
+        token: token.map_err(|error| Status::invalid_argument(error.to_string()))?,
+        remotes: request.remote_addrs,
+        advertise: request.advertise_addr,
+        availability,
+    })
 }
 
 fn availability(value: v1::Availability) -> Result<Availability, Status> {
@@ -125,14 +189,29 @@ fn refused(error: &NodeError) -> Status {
     let text = with_causes(error);
     match error {
         NodeError::Member => {
-            Status::failed_precondition(format!("{text}; `swarm info` says which"))
+            Status::failed_precondition(format!("{text} (`swarm info` says which)"))
         }
-        NodeError::NoAddress { .. } | NodeError::Elsewhere { .. } => Status::invalid_argument(text),
+        NodeError::NoMember | NodeError::ManagerStays => Status::failed_precondition(text),
+        NodeError::NoAddress { .. } | NodeError::Elsewhere { .. } | NodeError::Remote { .. } => {
+            Status::invalid_argument(text)
+        }
+        NodeError::NotAdmitted { code, .. } => Status::new(*code, text),
         NodeError::Listen { .. } | NodeError::NotReady { .. } | NodeError::Stopping => {
             Status::unavailable(text)
         }
         _ => Status::internal(text),
     }
+}
+
+/// What is at the bottom of an error.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    text
 }
 
 /// The error and its causes in one line.

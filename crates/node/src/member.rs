@@ -1,59 +1,70 @@
-//! What a node runs while it is part of a cluster.
+//! What a node runs while it is part of a cluster: an agent always, a manager where it is one.
+//!
+//! How it becomes part of a cluster is in [`crate::founding`] and [`crate::join`]; the manager's
+//! half is in [`crate::managing`].
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_agent::{Agent, AgentState};
-use swarm_crypto::KeyFile;
+use swarm_agent::{Agent, AgentState, Known};
 use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
 use swarm_crypto::tls::Credentials;
-use swarm_manager::Manager;
 use swarm_net::Net;
-use swarm_raft::Raft;
 use swarm_types::object::node::{NodeState, TlsInfo};
-use swarm_types::spec::node::Availability;
-use swarm_types::{IdSource, Timestamp};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::found::{Founding, found};
-use crate::membership::Membership;
-use crate::{Inner, NodeError, Options, advertise};
+use crate::managing::{self, Managing};
+use crate::membership::{Membership, Part};
+use crate::{Inner, NodeError, Options};
 
-/// How long a founded node may take until its own cluster hears it.
+/// How long a node that has become a member may take until its cluster shows it as READY.
 const READY_DEADLINE: Duration = Duration::from_secs(20);
-const RAFT_DIR: &str = "raft";
 /// Bridge that tasks reach the world through.
 const BRIDGE: &str = "swarm0";
-const WORKER_DIR: &str = "worker";
-const KEY_FILE: &str = "raft.key";
-const CERTIFICATES: &str = "certificates";
+pub(crate) const WORKER_DIR: &str = "worker";
+pub(crate) const CERTIFICATES: &str = "certificates";
+/// What is a member's own in the state directory, and goes when it leaves.
+pub(crate) const OWN: [&str; 3] = [managing::RAFT_DIR, WORKER_DIR, CERTIFICATES];
 /// What a member keeps in the state directory; `net` is the networks' own.
-pub(crate) const STATE: [&str; 4] = [RAFT_DIR, WORKER_DIR, CERTIFICATES, "net"];
+pub(crate) const STATE: [&str; 4] = [managing::RAFT_DIR, WORKER_DIR, CERTIFICATES, "net"];
 
 /// What a node runs while it is part of a cluster.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) membership: Membership,
-    pub(crate) raft: Raft,
-    pub(crate) manager: Manager,
-    agent: Agent,
+    /// What a manager runs beside; `None` on a worker.
+    pub(crate) managing: Option<Managing>,
+    pub(crate) agent: Agent,
+}
+
+/// What a node shows to others and trusts in them, as it is on disk.
+pub(crate) struct Papers {
+    pub(crate) credentials: Credentials,
+    pub(crate) root_pem: String,
 }
 
 impl Member {
     /// Stops agent, manager and store, in this order. Containers go on.
     pub(crate) async fn stop(self) {
         self.agent.stop().await;
-        self.manager.stop().await;
-        self.raft.shutdown().await;
+        if let Some(managing) = self.managing {
+            managing.stop().await;
+        }
+    }
+
+    /// Ends the node's tasks, and stops as [`Member::stop`].
+    pub(crate) async fn leave(self) {
+        self.agent.leave().await;
+        if let Some(managing) = self.managing {
+            managing.stop().await;
+        }
     }
 
     /// Waits until the agent has a session and the cluster shows the node as READY.
-    async fn ready(&self) -> Result<(), NodeError> {
+    pub(crate) async fn ready(&self) -> Result<(), NodeError> {
         let mut state = self.agent.state();
         let ready = |state: &AgentState| {
             matches!(state, AgentState::Connected { node: Some(node), .. }
@@ -64,83 +75,37 @@ impl Member {
             return Ok(());
         }
         let state = match &*self.agent.state().borrow() {
-            AgentState::Searching { why } => format!("no session with its manager: {why}"),
+            AgentState::Searching { why } => format!("no session with a manager: {why}"),
             AgentState::Connected { .. } => "it has a session, the cluster does not show it".into(),
             AgentState::Failed { why } => why.clone(),
             AgentState::Stopped => "its agent has stopped".into(),
         };
         Err(NodeError::NotReady { waited_s: READY_DEADLINE.as_secs(), state })
     }
+
+    /// The managers a worker's node knows to reach, `HOST:PORT` each.
+    pub(crate) fn managers(&self) -> Vec<String> {
+        match &self.membership.part {
+            Part::Worker { managers, .. } => managers.clone(),
+            Part::Manager { advertise } => vec![advertise.to_string()],
+        }
+    }
+
+    /// Where others reach the node, as far as is known; empty while nobody said.
+    pub(crate) fn address(&self) -> String {
+        match &self.membership.part {
+            Part::Manager { advertise } | Part::Worker { advertise: Some(advertise), .. } => {
+                advertise.to_string()
+            }
+            Part::Worker { advertise: None, .. } => match &*self.agent.state().borrow() {
+                AgentState::Connected { node: Some(node), .. } => node.status.addr.clone(),
+                _ => String::new(),
+            },
+        }
+    }
 }
 
 impl Inner {
-    /// Founds a cluster of one and returns once its node is READY in it.
-    pub(crate) async fn found(
-        self: &Arc<Self>,
-        advertise: String,
-        availability: Availability,
-    ) -> Result<Membership, NodeError> {
-        let inner = self.clone();
-        // A task of its own: a caller who hangs up must not leave half a founding behind.
-        let founded =
-            self.tracker.spawn(async move { inner.found_whole(&advertise, availability).await });
-        founded.await.unwrap_or(Err(NodeError::Stopping))
-    }
-
-    async fn found_whole(
-        self: &Arc<Self>,
-        advertise: &str,
-        availability: Availability,
-    ) -> Result<Membership, NodeError> {
-        let mut member = self.member.lock().await;
-        if member.is_some() {
-            return Err(NodeError::Member);
-        }
-        if self.stopping.is_cancelled() {
-            return Err(NodeError::Stopping);
-        }
-        // An earlier founding came that far, and its parts did not start.
-        if let Some(membership) = Membership::load(&self.options.state_dir)? {
-            *member = Some(self.resumed(membership).await?);
-            return Ok(membership);
-        }
-        // Opened first: what is likeliest to fail must leave no cluster behind.
-        let listener = self.listen().await?;
-        let net = self.net().await?;
-        let listened = listener.local_addr().map_err(self.not_listening())?;
-        let advertise = advertise::choose(advertise, listened, &advertise::interfaces())?;
-        let founding = found(advertise, availability, &mut IdSource::system(), Timestamp::now())?;
-        let membership = Membership { node: founding.node, cluster: founding.cluster, advertise };
-        let credentials = self.credentials(&founding.certificate, &founding.root_pem)?;
-        self.make_room()?;
-        membership.announce(&self.options.state_dir)?;
-        let raft = self.bootstrap(&membership, &founding).await?;
-        if let Err(error) = Membership::confirm(&self.options.state_dir) {
-            raft.shutdown().await;
-            return Err(error);
-        }
-        let started =
-            self.start(membership, raft, net, credentials, founding.root_pem, listener).await?;
-        let started = member.insert(started);
-        tokio::select! {
-            ready = started.ready() => ready?,
-            () = self.stopping.cancelled() => return Err(NodeError::Stopping),
-        }
-        tracing::info!(node = %membership.node, cluster = %membership.cluster, "cluster founded");
-        Ok(membership)
-    }
-
-    /// Removes the store of a founding that was interrupted; any other is left alone.
-    fn make_room(&self) -> Result<(), NodeError> {
-        let dir = self.options.state_dir.join(RAFT_DIR);
-        let holds_something = fs::read_dir(&dir).is_ok_and(|mut files| files.next().is_some());
-        match (holds_something, Membership::is_announced(&self.options.state_dir)) {
-            (false, _) => Ok(()),
-            (true, true) => fs::remove_dir_all(&dir).map_err(NodeError::io("remove", &dir)),
-            (true, false) => Err(Membership::lost(&self.options.state_dir)),
-        }
-    }
-
     /// Starts what the node was part of before it was stopped.
     pub(crate) async fn resume(self: &Arc<Self>, membership: Membership) -> Result<(), NodeError> {
         let started = self.resumed(membership).await?;
@@ -148,10 +113,66 @@ impl Inner {
         Ok(())
     }
 
-    async fn resumed(self: &Arc<Self>, membership: Membership) -> Result<Member, NodeError> {
-        let listener = self.listen().await?;
-        let files = CertificateFiles::open(&self.options.state_dir.join(CERTIFICATES));
-        let files = files.map_err(NodeError::certificates)?;
+    pub(crate) async fn resumed(
+        self: &Arc<Self>,
+        membership: Membership,
+    ) -> Result<Member, NodeError> {
+        match membership.part {
+            Part::Manager { advertise } => self.resumed_manager(membership, advertise).await,
+            Part::Worker { .. } => {
+                let papers = self.papers()?;
+                let net = self.net().await?;
+                self.start(membership, None, net, papers).await
+            }
+        }
+    }
+
+    /// Starts the agent beside the manager, if there is one; leaves neither running when it fails.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        membership: Membership,
+        managing: Option<Managing>,
+        net: Net,
+        papers: Papers,
+    ) -> Result<Member, NodeError> {
+        let known = match (&managing, &membership.part) {
+            (Some(managing), _) => Known::Own(managing.address().to_string()),
+            (None, Part::Worker { managers, .. }) => Known::Others(managers.clone()),
+            (None, Part::Manager { .. }) => Known::Others(Vec::new()),
+        };
+        let options = self.agent_options(&membership, net, papers.root_pem);
+        match Agent::start(options, known, papers.credentials).await {
+            Ok(agent) => {
+                self.control.to(managing.as_ref());
+                let member = Member { membership, managing, agent };
+                self.watch(&member);
+                Ok(member)
+            }
+            Err(error) => {
+                // It holds the port and the files that the next try needs.
+                if let Some(managing) = managing {
+                    managing.stop().await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    pub(crate) async fn net(&self) -> Result<Net, NodeError> {
+        Ok(Net::open(net_options(&self.options)).await?)
+    }
+
+    pub(crate) fn certificate_files(&self) -> Result<CertificateFiles, NodeError> {
+        CertificateFiles::open(&self.certificates()).map_err(NodeError::certificates)
+    }
+
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.options.state_dir.join(CERTIFICATES)
+    }
+
+    /// The certificate and the root of a member.
+    pub(crate) fn papers(&self) -> Result<Papers, NodeError> {
+        let files = self.certificate_files()?;
         let missing = |what| {
             NodeError::Certificates(format!(
                 "{what} is missing; bring the folder back from a backup, or join again as a new node"
@@ -160,111 +181,35 @@ impl Inner {
         let certificate = files.load().map_err(NodeError::certificates)?;
         let certificate = certificate.ok_or_else(|| missing("swarm-node.crt"))?;
         let root = files.root().map_err(NodeError::certificates)?;
-        let root = root.ok_or_else(|| missing("swarm-root-ca.crt"))?;
-
-        let credentials = self.credentials(&certificate, &root)?;
-
-        let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
-        let net = self.net().await?;
-        let raft = Raft::open(self.raft_options(&membership), key.sealer()).await?;
-        self.start(membership, raft, net, credentials, root, listener).await
-    }
-
-    async fn net(&self) -> Result<Net, NodeError> {
-        Ok(Net::open(net_options(&self.options)).await?)
-    }
-
-    async fn listen(&self) -> Result<TcpListener, NodeError> {
-        let address = self.options.listen_addr;
-        TcpListener::bind(address).await.map_err(self.not_listening())
-    }
-
-    fn not_listening(&self) -> impl FnOnce(std::io::Error) -> NodeError + use<> {
-        let address = self.options.listen_addr;
-        move |source| NodeError::Listen { address, source }
-    }
-
-    /// Brings certificates and store into being.
-    async fn bootstrap(
-        &self,
-        membership: &Membership,
-        founding: &Founding,
-    ) -> Result<Raft, NodeError> {
-        let dir = &self.options.state_dir;
-        let files = CertificateFiles::open(&dir.join(CERTIFICATES));
-        let files = files.map_err(NodeError::certificates)?;
-        files.save_root(&founding.root_pem).map_err(NodeError::certificates)?;
-        files.save(&founding.certificate).map_err(NodeError::certificates)?;
-        let key = KeyFile::load_or_create(&self.key_file()).map_err(NodeError::certificates)?;
-        let options = self.raft_options(membership);
-        Ok(Raft::bootstrap(options, key.sealer(), founding.first.clone()).await?)
+        let root_pem = root.ok_or_else(|| missing("swarm-root-ca.crt"))?;
+        Ok(Papers { credentials: self.credentials(&certificate, &root_pem)?, root_pem })
     }
 
     /// What the node shows and trusts.
-    fn credentials(
+    pub(crate) fn credentials(
         &self,
         certificate: &NodeCertificate,
         root_pem: &str,
     ) -> Result<Credentials, NodeError> {
         Credentials::node(certificate, root_pem).map_err(|error| {
-            let folder = self.options.state_dir.join(CERTIFICATES);
             NodeError::Certificates(format!(
                 "{error}: swarm-root-ca.crt, swarm-node.crt and swarm-node.key in {} do not \
                  belong together; bring the folder back from a backup, or join again as a new node",
-                folder.display()
+                self.certificates().display()
             ))
         })
     }
 
-    fn key_file(&self) -> std::path::PathBuf {
-        self.options.state_dir.join(CERTIFICATES).join(KEY_FILE)
-    }
-
-    fn raft_options(&self, membership: &Membership) -> swarm_raft::Options {
-        let dir = self.options.state_dir.join(RAFT_DIR);
-        swarm_raft::Options::new(dir, membership.node, membership.advertise.to_string())
-    }
-
-    /// Starts manager and agent, or leaves neither of them, and no store, running.
-    async fn start(
-        self: &Arc<Self>,
-        membership: Membership,
-        raft: Raft,
+    fn agent_options(
+        &self,
+        membership: &Membership,
         net: Net,
-        credentials: Credentials,
         root_pem: String,
-        listener: TcpListener,
-    ) -> Result<Member, NodeError> {
-        let manager = Manager::start(swarm_manager::Options {
-            node: membership.node,
-            raft: raft.clone(),
-            credentials: credentials.clone(),
-            listener,
-        });
-        let manager = match manager {
-            Ok(manager) => manager,
-            Err(error) => {
-                raft.shutdown().await;
-                return Err(NodeError::io("serve", Path::new("the managers' port"))(error));
-            }
+    ) -> swarm_agent::Options {
+        let advertise = match membership.part {
+            Part::Manager { advertise } => Some(advertise),
+            Part::Worker { advertise, .. } => advertise,
         };
-        let managers = vec![reachable(manager.address()).to_string()];
-        match Agent::start(self.agent_options(net, root_pem), managers, credentials).await {
-            Ok(agent) => {
-                self.control.open(manager.local_control());
-                self.watch(raft.clone(), manager.failed(), agent.state());
-                Ok(Member { membership, raft, manager, agent })
-            }
-            Err(error) => {
-                // They hold the port and the files that the next try needs.
-                manager.stop().await;
-                raft.shutdown().await;
-                Err(error.into())
-            }
-        }
-    }
-
-    fn agent_options(&self, net: Net, root_pem: String) -> swarm_agent::Options {
         swarm_agent::Options {
             runtime: self.runtime.clone(),
             net: Some(net),
@@ -272,32 +217,32 @@ impl Inner {
             run_dir: self.options.run_dir.clone(),
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             hostname: String::new(),
+            addr: advertise.as_ref().map(SocketAddr::ip),
             tls: TlsInfo { trust_root: root_pem, ..TlsInfo::default() },
         }
     }
 
     /// Fails the node when its store, its manager or its agent stops: half a node must not go on.
-    fn watch(
-        self: &Arc<Self>,
-        raft: Raft,
-        mut manager: watch::Receiver<bool>,
-        mut agent: watch::Receiver<AgentState>,
-    ) {
+    fn watch(self: &Arc<Self>, member: &Member) {
         let inner = self.clone();
+        let managing = member.managing.as_ref().map(Managing::failure);
+        let mut agent = member.agent.state();
         self.tracker.spawn(async move {
-            let mut stopped = raft.stopped();
-            tokio::select! {
-                _ = stopped.wait_for(Option::is_some) => {}
-                _ = manager.wait_for(|failed| *failed) => {}
-                Ok(why) = failed(&mut agent) => {
-                    inner.failure.send_replace(Some(Arc::new(NodeError::Agent { why })));
-                    return;
+            let managing = async {
+                match managing {
+                    Some(failure) => failure.await,
+                    None => std::future::pending().await,
                 }
+            };
+            let failure = tokio::select! {
+                failure = managing => failure,
+                ended = ended(&mut agent) => match ended {
+                    Some(why) => NodeError::Agent { why },
+                    // It was stopped: the node leaves its cluster.
+                    None => return,
+                },
                 () = inner.stopping.cancelled() => return,
-            }
-            // A manager ends with its store; the store knows why.
-            let reason = stopped.borrow().clone();
-            let failure = reason.map_or(NodeError::Manager, NodeError::Stopped);
+            };
             inner.failure.send_replace(Some(Arc::new(failure)));
         });
     }
@@ -313,25 +258,14 @@ pub(crate) fn net_options(options: &Options) -> swarm_net::Options {
     }
 }
 
-/// Why the agent cannot go on, once it cannot.
-async fn failed(
-    agent: &mut watch::Receiver<AgentState>,
-) -> Result<String, watch::error::RecvError> {
+/// Why the agent cannot go on, once it cannot; `None` when it was stopped.
+async fn ended(agent: &mut watch::Receiver<AgentState>) -> Option<String> {
     loop {
-        if let AgentState::Failed { why } = &*agent.borrow_and_update() {
-            return Ok(why.clone());
+        match &*agent.borrow_and_update() {
+            AgentState::Failed { why } => return Some(why.clone()),
+            AgentState::Stopped => return None,
+            AgentState::Searching { .. } | AgentState::Connected { .. } => {}
         }
-        agent.changed().await?;
-    }
-}
-
-/// The node's own way to its manager's port.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(it) if it.ip().is_unspecified() => ([127, 0, 0, 1], it.port()).into(),
-        SocketAddr::V6(it) if it.ip().is_unspecified() => {
-            (std::net::Ipv6Addr::LOCALHOST, it.port()).into()
-        }
-        other => other,
+        agent.changed().await.ok()?;
     }
 }

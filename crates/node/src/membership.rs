@@ -1,6 +1,7 @@
 //! Which cluster the node is part of, on disk: `node.toml` in the state directory.
 //!
-//! Becoming part of a cluster begins with `founding.toml` and ends with renaming it. A node
+//! Becoming part of a cluster begins with `founding.toml` and ends with renaming it; leaving it
+//! begins with removing `node.toml`. A node
 //! without `node.toml` has no duties yet; what lies beside a `founding.toml` was never
 //! acknowledged to anybody and may be replaced. A store with neither is not ours to judge.
 
@@ -15,7 +16,7 @@ use swarm_types::{ClusterId, NodeId};
 use crate::NodeError;
 
 /// Newest format of the file this version reads and writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FILE: &str = "node.toml";
 /// The file while the node is on its way into the cluster.
 const ANNOUNCED: &str = "founding.toml";
@@ -25,12 +26,26 @@ const FRESH: &str = "node.toml.new";
 pub(crate) const FILES: [&str; 3] = [FILE, ANNOUNCED, FRESH];
 
 /// Which cluster the node is part of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Membership {
     pub(crate) node: NodeId,
     pub(crate) cluster: ClusterId,
-    /// Address others reach the node's manager at.
-    pub(crate) advertise: SocketAddr,
+    pub(crate) part: Part,
+}
+
+/// The node's part in its cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    Manager {
+        /// Address others reach it at.
+        advertise: SocketAddr,
+    },
+    Worker {
+        /// Address others reach it at; `None` leaves it to the managers.
+        advertise: Option<SocketAddr>,
+        /// Those it joined by, `HOST:PORT` each.
+        managers: Vec<String>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,7 +54,20 @@ struct Stored {
     format: u32,
     node: String,
     cluster: String,
-    advertise: SocketAddr,
+    /// Absent in format 1, which only managers have.
+    #[serde(default)]
+    role: Role,
+    advertise: Option<SocketAddr>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    managers: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "snake_case")]
+enum Role {
+    #[default]
+    Manager,
+    Worker,
 }
 
 impl Membership {
@@ -58,12 +86,12 @@ impl Membership {
     /// here to [`Self::confirm`] nothing is promised to anybody.
     pub(crate) fn announce(&self, dir: &Path) -> Result<(), NodeError> {
         let (file, fresh) = (dir.join(ANNOUNCED), dir.join(FRESH));
-        let stored = Stored {
-            format: FORMAT,
-            node: self.node.to_string(),
-            cluster: self.cluster.to_string(),
-            advertise: self.advertise,
+        let (role, advertise, managers) = match &self.part {
+            Part::Manager { advertise } => (Role::Manager, Some(*advertise), Vec::new()),
+            Part::Worker { advertise, managers } => (Role::Worker, *advertise, managers.clone()),
         };
+        let (node, cluster) = (self.node.to_string(), self.cluster.to_string());
+        let stored = Stored { format: FORMAT, node, cluster, role, advertise, managers };
         let text = toml::to_string(&stored)
             .map_err(|error| NodeError::io("write", &file)(io::Error::other(error)))?;
         let write = || {
@@ -76,9 +104,29 @@ impl Membership {
         write().map_err(NodeError::io("write", &file))
     }
 
+    /// Ends the membership. Durable when it returns: what lies beside it is of no cluster then.
+    pub(crate) fn end(dir: &Path) -> Result<(), NodeError> {
+        let file = dir.join(FILE);
+        // As in a founding: whatever is left of it may be replaced.
+        fs::rename(&file, dir.join(ANNOUNCED))
+            .and_then(|()| File::open(dir)?.sync_all())
+            .map_err(NodeError::io("remove", &file))
+    }
+
+    /// Forgets an announced membership, when nothing of it is left.
+    pub(crate) fn forget(dir: &Path) -> Result<(), NodeError> {
+        let file = dir.join(ANNOUNCED);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(NodeError::io("remove", &file)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// There is a store, and nothing that says what it is for.
     pub(crate) fn lost(dir: &Path) -> NodeError {
-        let why = "it is missing, but there is a raft store beside it".to_owned();
+        let why = "it is missing, but there is a store of a member beside it".to_owned();
         NodeError::Damaged { file: dir.join(FILE), dir: dir.to_owned(), why }
     }
 
@@ -104,10 +152,15 @@ fn parse(text: &str) -> Result<Membership, String> {
             stored.format
         ));
     }
+    let part = match (stored.role, stored.advertise) {
+        (Role::Manager, Some(advertise)) => Part::Manager { advertise },
+        (Role::Manager, None) => return Err("advertise is missing".to_owned()),
+        (Role::Worker, advertise) => Part::Worker { advertise, managers: stored.managers },
+    };
     Ok(Membership {
         node: stored.node.parse().map_err(|error| format!("node: {error}"))?,
         cluster: stored.cluster.parse().map_err(|error| format!("cluster: {error}"))?,
-        advertise: stored.advertise,
+        part,
     })
 }
 
@@ -122,16 +175,38 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut ids = IdSource::seeded(1);
         let advertise = SocketAddr::from(([10, 0, 0, 1], 2377));
-        let membership = Membership { node: ids.draw(), cluster: ids.draw(), advertise };
-        assert_eq!(Membership::load(dir.path()).unwrap(), None);
+        let managers = vec!["10.0.0.2:2377".to_owned()];
+        for part in [
+            Part::Manager { advertise },
+            Part::Worker { advertise: Some(advertise), managers: Vec::new() },
+            Part::Worker { advertise: None, managers },
+        ] {
+            let membership = Membership { node: ids.draw(), cluster: ids.draw(), part };
+            assert_eq!(Membership::load(dir.path()).unwrap(), None);
 
-        membership.announce(dir.path()).unwrap();
-        assert!(Membership::is_announced(dir.path()));
-        assert_eq!(Membership::load(dir.path()).unwrap(), None);
-        Membership::confirm(dir.path()).unwrap();
+            membership.announce(dir.path()).unwrap();
+            assert!(Membership::is_announced(dir.path()));
+            assert_eq!(Membership::load(dir.path()).unwrap(), None);
+            Membership::confirm(dir.path()).unwrap();
 
-        assert_eq!(Membership::load(dir.path()).unwrap(), Some(membership));
-        assert!(!Membership::is_announced(dir.path()));
+            assert_eq!(Membership::load(dir.path()).unwrap(), Some(membership));
+            assert!(!Membership::is_announced(dir.path()));
+            Membership::end(dir.path()).unwrap();
+            assert!(Membership::is_announced(dir.path()));
+            Membership::forget(dir.path()).unwrap();
+            assert!(!Membership::is_announced(dir.path()));
+        }
+    }
+
+    #[test]
+    fn what_the_first_format_holds_is_a_manager() {
+        let id = "a".repeat(swarm_types::ID_LEN);
+        let first = format!(
+            "format = 1\nnode = \"{id}\"\ncluster = \"{id}\"\nadvertise = \"10.0.0.1:2377\"\n"
+        );
+
+        let advertise = SocketAddr::from(([10, 0, 0, 1], 2377));
+        assert_eq!(parse(&first).unwrap().part, Part::Manager { advertise });
     }
 
     #[test]
@@ -147,7 +222,7 @@ mod tests {
             let refusal = Membership::load(dir.path()).unwrap_err().to_string();
             assert!(refusal.contains(FILE), "{refusal}");
         }
-        let newer = parse("format = 2\nnode = \"\"\ncluster = \"\"\nadvertise = \"1.2.3.4:1\"");
+        let newer = parse("format = 3\nnode = \"\"\ncluster = \"\"\nadvertise = \"1.2.3.4:1\"");
         assert!(newer.unwrap_err().contains("newer version"));
     }
 }

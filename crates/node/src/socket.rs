@@ -28,6 +28,7 @@ use tower::Service;
 
 use crate::images::Store;
 use crate::local::Local;
+use crate::managing::Managing;
 use crate::tasks::Tasks;
 use crate::volumes::Volumes;
 use crate::{Inner, NodeError, Options};
@@ -94,15 +95,32 @@ fn listen(path: &std::path::Path) -> std::io::Result<UnixListener> {
 
 /// The control API while there is a manager, and a refusal that says what to do otherwise.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Gate(Arc<RwLock<Option<LocalControl>>>);
+pub(crate) struct Gate(Arc<RwLock<Behind>>);
+
+/// What is behind the gate.
+#[derive(Clone, Debug, Default)]
+enum Behind {
+    /// The node is of no cluster.
+    #[default]
+    Nothing,
+    /// The node is a worker.
+    Worker,
+    Manager(LocalControl),
+}
 
 impl Gate {
-    pub(crate) fn open(&self, control: LocalControl) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(control);
+    /// Opens it to a member's manager, if it has one.
+    pub(crate) fn to(&self, managing: Option<&Managing>) {
+        let control = managing.map(|managing| managing.manager.local_control());
+        self.set(control.map_or(Behind::Worker, Behind::Manager));
     }
 
     pub(crate) fn close(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.set(Behind::Nothing);
+    }
+
+    fn set(&self, behind: Behind) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = behind;
     }
 }
 
@@ -120,15 +138,20 @@ impl Service<Request<Body>> for Gate {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let control = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Box::pin(async move {
-            match control {
-                Some(mut control) => control.call(request).await,
-                None => Ok(tonic::Status::failed_precondition(
-                    "this node is not a swarm manager: run `swarm init` to found a cluster",
-                )
-                .into_http()),
+        let behind = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let refusal = match behind {
+            Behind::Manager(mut control) => {
+                return Box::pin(async move { control.call(request).await });
             }
-        })
+            Behind::Nothing => {
+                "this node is not a swarm manager: use `swarm init` or `swarm join` to connect \
+                 it to a swarm and try again"
+            }
+            Behind::Worker => {
+                "this node is not a swarm manager: worker nodes can't be used to view or modify \
+                 cluster state; run this command on a manager, or promote this node to one"
+            }
+        };
+        Box::pin(async move { Ok(tonic::Status::failed_precondition(refusal).into_http()) })
     }
 }

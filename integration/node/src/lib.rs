@@ -14,7 +14,7 @@ mod task;
 mod view;
 mod wait;
 
-pub use netns::Netns;
+pub use netns::{Netns, wire};
 pub use node::Node;
 pub use ran::Ran;
 pub use stream::Stream;

@@ -2,6 +2,8 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
+use std::process::Command;
 use std::thread;
 
 use nix::sched::{CloneFlags, setns, unshare};
@@ -55,6 +57,29 @@ impl Netns {
     }
 }
 
+/// Joins two namespaces by a cable, `eth0` at both ends; each end gets its address, `IP/BITS`.
+///
+/// # Panics
+///
+/// When `ip` refuses, such as for a namespace that has a cable already.
+pub fn wire(one: (&Netns, &str), other: (&Netns, &str)) {
+    let there = format!("/proc/{}/fd/{}", std::process::id(), other.0.file.as_raw_fd());
+    let cable = "link add eth0 type veth peer name eth0 netns";
+    one.0.run(|| ip(&[cable, &there].join(" ")));
+    for (netns, address) in [one, other] {
+        netns.run(|| {
+            ip(&format!("address add {address} dev eth0"));
+            ip("link set eth0 up");
+        });
+    }
+}
+
+fn ip(line: &str) {
+    let output = Command::new("ip").args(line.split(' ')).output();
+    let output = output.unwrap_or_else(|why| panic!("run ip: {why}"));
+    assert!(output.status.success(), "ip {line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 impl Default for Netns {
     fn default() -> Self {
         Self::new()
@@ -63,7 +88,6 @@ impl Default for Netns {
 
 fn raise_loopback() -> io::Result<()> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-    use std::os::fd::AsRawFd;
 
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::empty(), None)?;
     // SAFETY: an all-zero `ifreq` is valid, and the kernel reads no further than it goes.

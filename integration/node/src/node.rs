@@ -173,7 +173,10 @@ impl Node {
         command.arg("daemon").arg("--state-dir").arg(self.dir().join("state"));
         command.arg("--run-dir").arg(self.dir().join("run"));
         command.arg("--containerd").arg(self.dir().join("c/c.sock"));
-        command.args(["--listen-addr", "127.0.0.1:2377"]).args(&self.arguments);
+        if !self.arguments.iter().any(|word| word == "--listen-addr") {
+            command.args(["--listen-addr", "127.0.0.1:2377"]);
+        }
+        command.args(&self.arguments);
         command.stdin(Stdio::null());
         command
     }

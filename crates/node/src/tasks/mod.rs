@@ -84,7 +84,9 @@ impl Tasks {
             field::id(id, "task").map_err(|error| Status::invalid_argument(error.to_string()))?;
         let member = self.inner.member.lock().await;
         let Some(member) = member.as_ref() else { return Ok(id) };
-        let snapshot = member.raft.snapshot();
+        // A worker knows of its own tasks only: the runtime says whether they are here.
+        let Some(managing) = &member.managing else { return Ok(id) };
+        let snapshot = managing.raft.snapshot();
         let elsewhere = snapshot.task(&id).filter(|task| task.node != Some(member.membership.node));
         let Some(task) = elsewhere else { return Ok(id) };
         let Some(node) = task.node else {

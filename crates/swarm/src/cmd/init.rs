@@ -1,10 +1,12 @@
 //! `swarm init [--advertise-addr IP|INTERFACE[:PORT]]`
 //!
-//! Prints the new node's id. Joining with the tokens comes with clusters of several nodes.
+//! Prints the new node's id, and the command that joins a worker.
 
 use anyhow::Context;
 use swarm_client::Client;
+use swarm_types::spec::node::NodeRole;
 
+use crate::cmd::join_token::Command;
 use crate::output::Printer;
 
 #[derive(clap::Args, Debug)]
@@ -19,6 +21,12 @@ pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyho
     if out.quiet() {
         return Ok(out.line(founded.node)?);
     }
-    out.line(format_args!("Swarm initialized: current node ({}) is now a manager.", founded.node))?;
+    out.line(format_args!(
+        "Swarm initialized: current node ({}) is now a manager.\n",
+        founded.node
+    ))?;
+    out.line(Command { role: NodeRole::Worker, token: &founded.worker })?;
+    let next = "swarm join-token manager";
+    out.line(format_args!("To add a manager to this swarm, run '{next}' and follow its words."))?;
     Ok(())
 }

@@ -9,6 +9,9 @@ mod help;
 mod image;
 mod info;
 mod init;
+mod join;
+mod join_token;
+mod leave;
 mod logs;
 mod node;
 mod prune;
@@ -32,6 +35,12 @@ pub(crate) enum Command {
     Daemon(daemon::Daemon),
     /// Found a cluster with this node as its first manager
     Init(init::Init),
+    /// Join a cluster with this node
+    Join(join::Join),
+    /// Show or rotate what nodes join with
+    JoinToken(join_token::Token),
+    /// Leave the cluster with this node
+    Leave(leave::Leave),
     /// Show this node and its cluster
     Info(info::Info),
     /// Nodes of the cluster
@@ -74,6 +83,9 @@ pub(crate) async fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
         Command::Help(command) => help::run(&command, out),
         Command::Version(command) => version::run(command, &client(), out).await,
         Command::Init(command) => init::run(command, &client(), out).await,
+        Command::Join(command) => join::run(command, &client(), out).await,
+        Command::JoinToken(command) => join_token::run(command, &client(), out).await,
+        Command::Leave(command) => leave::run(command, &client(), out).await,
         Command::Info(command) => info::run(command, &client(), out).await,
         Command::Node(command) => node::run(command, &client(), out).await,
         Command::Image(command) => image::run(command, &client(), out).await,

@@ -3,7 +3,7 @@
 //! Every image of a node has a name: without `--all` there is nothing that Docker would call
 //! dangling, and nothing is removed.
 
-use swarm_client::{Client, Removal};
+use swarm_client::{Client, ImageRemoval};
 
 use super::{filter, rm};
 use crate::cmd::prune::confirmed;
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Prune, client: &Client, out: &mut Printer) -> anyh
     images.retain(|it| args.all && it.containers == 0 && filter::labelled(&filters, &it.labels));
     let mut failed = Vec::new();
     for image in &images {
-        match client.remove_image(&image.name, Removal::Careful).await {
+        match client.remove_image(&image.name, ImageRemoval::Careful).await {
             Ok(removed) => rm::tell(&removed, out)?,
             Err(why) => failed.push(why),
         }

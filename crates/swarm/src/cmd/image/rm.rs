@@ -3,7 +3,7 @@
 //! Prints what was dropped, as Docker does. One image that cannot be removed does not keep the
 //! others; the command fails at the end.
 
-use swarm_client::{Client, Removal, RemovedImage};
+use swarm_client::{Client, ImageRemoval, RemovedImage};
 
 use crate::output::Printer;
 use crate::view::short_name;
@@ -20,7 +20,7 @@ pub(crate) struct Rm {
 }
 
 pub(crate) async fn run(args: Rm, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let removal = if args.force { Removal::Forced } else { Removal::Careful };
+    let removal = if args.force { ImageRemoval::Forced } else { ImageRemoval::Careful };
     let mut failed = Vec::new();
     for image in &args.images {
         match client.remove_image(image, removal).await {

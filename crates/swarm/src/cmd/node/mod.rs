@@ -3,6 +3,7 @@
 mod inspect;
 mod ls;
 mod ps;
+mod rm;
 mod update;
 
 use swarm_client::Client;
@@ -18,6 +19,9 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
     /// List the tasks of nodes
     Ps(ps::Ps),
+    /// Remove nodes from the cluster
+    #[command(visible_alias = "remove")]
+    Rm(rm::Rm),
     /// Change a node's availability or labels
     Update(update::Update),
 }
@@ -31,6 +35,7 @@ pub(crate) async fn run(
         Command::Ls(args) => ls::run(args, client, out).await,
         Command::Inspect(args) => inspect::run(args, client, out).await,
         Command::Ps(args) => ps::run(args, client, out).await,
+        Command::Rm(args) => rm::run(args, client, out).await,
         Command::Update(args) => update::run(args, client, out).await,
     }
 }

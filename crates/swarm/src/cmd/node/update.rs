@@ -12,7 +12,7 @@ use crate::output::Printer;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Update {
     /// active, pause (takes no more tasks) or drain (gives up those it has)
-    #[arg(long, value_name = "AVAILABILITY", value_parser = availability)]
+    #[arg(long, value_name = "AVAILABILITY", value_parser = grammar::availability)]
     availability: Option<Availability>,
     /// worker or manager (not supported yet)
     #[arg(long, value_name = "ROLE")]
@@ -50,17 +50,6 @@ fn edited(args: &Update, spec: &NodeSpec) -> anyhow::Result<NodeSpec> {
         spec.availability = availability;
     }
     Ok(spec)
-}
-
-fn availability(text: &str) -> Result<Availability, String> {
-    grammar::word(
-        text,
-        &[
-            ("active", Availability::Active),
-            ("pause", Availability::Pause),
-            ("drain", Availability::Drain),
-        ],
-    )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use swarm_types::spec::container::Ulimit;
+use swarm_types::spec::node::Availability;
 use swarm_types::spec::task::{GenericResource, PlacementPreference};
 
 pub(crate) use list::{caps, env_file, from_environment};
@@ -183,6 +184,18 @@ pub(crate) fn bytes(text: &str) -> Result<i64, String> {
 /// Bytes, or -1 for no limit.
 pub(crate) fn bytes_or_unlimited(text: &str) -> Result<i64, String> {
     if text == "-1" { Ok(-1) } else { bytes(text) }
+}
+
+/// Whether a node takes tasks.
+pub(crate) fn availability(text: &str) -> Result<Availability, String> {
+    word(
+        text,
+        &[
+            ("active", Availability::Active),
+            ("pause", Availability::Pause),
+            ("drain", Availability::Drain),
+        ],
+    )
 }
 
 /// One of these words, whatever its case.

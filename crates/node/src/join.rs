@@ -1,0 +1,219 @@
+//! `Join`: the node becomes a worker of a cluster that is there.
+//!
+//! The key is made here and stays here; who the node is comes from the cluster. Nothing is on disk
+//! before the cluster has answered, and `node.toml` comes last: a node that was interrupted is of
+//! no cluster, and joins again as a new one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarm_crypto::ca::{JoinToken, NodeCertificate, NodeKey};
+use swarm_crypto::tls::{self, Credentials};
+use swarm_proto::v1;
+use swarm_proto::v1::ca_client::CaClient;
+use swarm_proto::{DecodeError, field};
+use swarm_types::spec::node::{Availability, NodeRole};
+use swarm_types::{ClusterId, NodeId};
+use tokio::time::{sleep, timeout};
+use tonic::{Code, Status};
+
+use crate::member::Papers;
+use crate::membership::{Membership, Part};
+use crate::{Inner, NodeError, advertise, local};
+
+/// Rounds of asking every manager.
+const ROUNDS: usize = 5;
+/// Pause between two rounds.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a manager may take to answer, its own waits for a quorum included.
+const ANSWER: Duration = Duration::from_secs(8);
+/// Most managers that can be named.
+const MOST: usize = 16;
+
+/// What a node joins with.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    pub(crate) token: JoinToken,
+    /// Managers, `HOST:PORT` each.
+    pub(crate) remotes: Vec<String>,
+    /// Address others are told; empty leaves it to the managers.
+    pub(crate) advertise: String,
+    pub(crate) availability: Availability,
+}
+
+impl Inner {
+    /// Joins a cluster and returns once the node is READY in it.
+    pub(crate) async fn join(self: &Arc<Self>, with: Joining) -> Result<Membership, NodeError> {
+        let inner = self.clone();
+        // A task of its own: a caller who hangs up must not leave half a node behind.
+        let joined = self.tracker.spawn(async move { inner.join_whole(&with).await });
+        joined.await.unwrap_or(Err(NodeError::Stopping))
+    }
+
+    async fn join_whole(self: &Arc<Self>, with: &Joining) -> Result<Membership, NodeError> {
+        let mut member = self.member.lock().await;
+        if member.is_some() || Membership::load(&self.options.state_dir)?.is_some() {
+            return Err(NodeError::Member);
+        }
+        self.check_remotes(&with.remotes)?;
+        let advertise = self.told(&with.advertise)?;
+        self.make_room()?;
+        // What is likeliest to fail here must leave no node behind in the cluster.
+        let net = self.net().await?;
+        let key = NodeKey::generate().map_err(NodeError::certificates)?;
+        let admitted = tokio::select! {
+            admitted = admitted(with, key) => admitted?,
+            () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+        };
+        let Admitted { node, cluster, certificate, root_pem, managers } = admitted;
+        let part = Part::Worker { advertise, managers };
+        let membership = Membership { node, cluster, part };
+        let credentials = self.credentials(&certificate, &root_pem)?;
+        membership.announce(&self.options.state_dir)?;
+        let files = self.certificate_files()?;
+        files.save_root(&root_pem).map_err(NodeError::certificates)?;
+        files.save(&certificate).map_err(NodeError::certificates)?;
+        Membership::confirm(&self.options.state_dir)?;
+
+        let papers = Papers { credentials, root_pem };
+        let started = self.start(membership.clone(), None, net, papers).await?;
+        let started = member.insert(started);
+        tokio::select! {
+            ready = started.ready() => ready?,
+            () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+        }
+        tracing::info!(%node, %cluster, "joined a cluster as a worker");
+        Ok(membership)
+    }
+
+    /// Refuses what cannot be a manager's address.
+    fn check_remotes(&self, remotes: &[String]) -> Result<(), NodeError> {
+        let refused = |why: String| Err(NodeError::Remote { why });
+        if remotes.is_empty() || remotes.len() > MOST {
+            return refused(format!("between 1 and {MOST} of them are needed"));
+        }
+        let own = advertise::interfaces();
+        for remote in remotes {
+            let Ok(address) = remote.parse::<SocketAddr>() else { continue };
+            let here = address.ip().is_loopback() || own.iter().any(|here| here.ip == address.ip());
+            if here && address.port() == self.options.listen_addr.port() {
+                return refused(format!("{remote} is this node's own address"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The address that was asked to be told.
+    fn told(&self, advertise: &str) -> Result<Option<SocketAddr>, NodeError> {
+        if advertise.is_empty() {
+            return Ok(None);
+        }
+        let interfaces = advertise::interfaces();
+        advertise::choose(advertise, self.options.listen_addr, &interfaces).map(Some)
+    }
+}
+
+/// What a cluster gave to a node.
+struct Admitted {
+    node: NodeId,
+    cluster: ClusterId,
+    certificate: NodeCertificate,
+    root_pem: String,
+    managers: Vec<String>,
+}
+
+/// Asks the managers one after the other until one lets the node in, or refuses it.
+async fn admitted(with: &Joining, key: NodeKey) -> Result<Admitted, NodeError> {
+    let credentials = Credentials::joining(&with.token).map_err(NodeError::certificates)?;
+    let request = v1::IssueNodeCertificateRequest {
+        token: Some((&with.token.text()).into()),
+        csr: key.csr().map_err(NodeError::certificates)?,
+        availability: field::put_word(with.availability),
+    };
+    let mut last = Status::unavailable("nobody was asked");
+    for round in 0..ROUNDS {
+        if round > 0 {
+            sleep(PAUSE).await;
+        }
+        for remote in &with.remotes {
+            match ask(remote, &credentials, request.clone()).await {
+                Ok(answer) => return read(answer, with, key),
+                Err(status) if is_passing(&status) => {
+                    tracing::info!(remote, %status, "not joined yet");
+                    last = status;
+                }
+                Err(status) => return Err(refused(remote, status)),
+            }
+        }
+    }
+    Err(refused(&with.remotes.join(", "), last))
+}
+
+async fn ask(
+    remote: &str,
+    credentials: &Credentials,
+    request: v1::IssueNodeCertificateRequest,
+) -> Result<v1::IssueNodeCertificateResponse, Status> {
+    let channel = tls::channel(remote, credentials);
+    let channel = channel.map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let mut ca = CaClient::new(channel);
+    match timeout(ANSWER, ca.issue_node_certificate(request)).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+    }
+}
+
+/// True when the same manager, or another one, may answer otherwise a little later.
+fn is_passing(status: &Status) -> bool {
+    let passing =
+        [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Aborted];
+    passing.contains(&status.code()) && !is_distrusted(status)
+}
+
+/// True when the other side is not the cluster of the token: TLS says so by malformed data.
+fn is_distrusted(status: &Status) -> bool {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            return error.kind() == std::io::ErrorKind::InvalidData;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn refused(remote: &str, status: Status) -> NodeError {
+    let why = match std::error::Error::source(&status) {
+        // Made on this side: the cause says more than the transport.
+        Some(_) => local::innermost(&status),
+        None => status.message().to_owned(),
+    };
+    NodeError::NotAdmitted { remote: remote.to_owned(), why, code: status.code() }
+}
+
+/// Takes nothing on trust: the certificate must be for this key, under the token's root.
+fn read(
+    answer: v1::IssueNodeCertificateResponse,
+    with: &Joining,
+    key: NodeKey,
+) -> Result<Admitted, NodeError> {
+    let unreadable = |error: DecodeError| NodeError::certificates(error);
+    let (node, cluster) = (
+        field::id(&answer.node_id, "node_id").map_err(unreadable)?,
+        field::id(&answer.cluster_id, "cluster_id").map_err(unreadable)?,
+    );
+    let certificate = NodeCertificate::new(answer.chain, key).map_err(NodeError::certificates)?;
+    let identity = certificate.certificate.identity;
+    let as_said =
+        (identity.node, identity.cluster, identity.role) == (node, cluster, NodeRole::Worker);
+    let named = with.token.names_root(&answer.root).map_err(NodeError::certificates)?;
+    if !as_said || !named {
+        return Err(NodeError::certificates("the manager's answer does not fit together"));
+    }
+    let mut managers = answer.managers;
+    if managers.is_empty() {
+        managers.clone_from(&with.remotes);
+    }
+    Ok(Admitted { node, cluster, certificate, root_pem: answer.root, managers })
+}

@@ -1,0 +1,63 @@
+//! `Leave`: the node ends its tasks and forgets its cluster.
+//!
+//! The cluster keeps the Node object until somebody removes it. `node.toml` goes before what lies
+//! beside it, so that a node which is interrupted is either still a member or of no cluster.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::member::OWN;
+use crate::membership::Membership;
+use crate::{Inner, NodeError};
+
+/// What a manager's node does with what only it may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Insistence {
+    /// A manager stays.
+    Asked,
+    /// A manager goes, and its replica of the state with it.
+    Forced,
+}
+
+impl Inner {
+    /// Leaves the cluster; nothing of it stays on this host but volumes and images.
+    pub(crate) async fn leave(self: &Arc<Self>, insistence: Insistence) -> Result<(), NodeError> {
+        let inner = self.clone();
+        // A task of its own: a caller who hangs up must not leave half a member behind.
+        let left = self.tracker.spawn(async move { inner.leave_whole(insistence).await });
+        left.await.unwrap_or(Err(NodeError::Stopping))
+    }
+
+    async fn leave_whole(&self, insistence: Insistence) -> Result<(), NodeError> {
+        let mut slot = self.member.lock().await;
+        let state = &self.options.state_dir;
+        let manages = slot.as_ref().is_some_and(|member| member.managing.is_some());
+        if manages && insistence == Insistence::Asked {
+            return Err(NodeError::ManagerStays);
+        }
+        match slot.take() {
+            Some(member) => {
+                self.control.close();
+                tokio::select! {
+                    () = member.leave() => {}
+                    () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+                }
+            }
+            // Its parts did not start; there may be a membership all the same.
+            None if Membership::load(state)?.is_none() => return Err(NodeError::NoMember),
+            None => {}
+        }
+        Membership::end(state)?;
+        for dir in OWN.map(|name| state.join(name)) {
+            match fs::remove_dir_all(&dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(NodeError::io("remove", &dir)(error));
+                }
+                _ => {}
+            }
+        }
+        Membership::forget(state)?;
+        tracing::info!("left the cluster");
+        Ok(())
+    }
+}

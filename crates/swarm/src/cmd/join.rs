@@ -1,0 +1,54 @@
+//! `swarm join --token TOKEN [--advertise-addr ...] [--availability ...] HOST:PORT`
+//!
+//! Says which part the node has in the swarm; with `-q` its id.
+
+use swarm_client::{Client, Joining};
+use swarm_types::Sensitive;
+use swarm_types::spec::node::Availability;
+
+use crate::flags::grammar;
+use crate::output::Printer;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Join {
+    /// What `swarm join-token` on a manager printed
+    #[arg(long, value_name = "TOKEN", value_parser = secret)]
+    token: Sensitive,
+    /// Address the other nodes reach this one at; the one the managers see when left out
+    #[arg(long, default_value = "", value_name = "IP|INTERFACE[:PORT]", hide_default_value = true)]
+    advertise_addr: String,
+    /// Address to listen on as a manager (not supported yet: set it on the daemon)
+    #[arg(long, default_value = "", value_name = "IP:PORT", hide_default_value = true)]
+    listen_addr: String,
+    /// active, pause (takes no tasks) or drain (the same, and gives up those it has)
+    #[arg(
+        long,
+        default_value = "active",
+        value_name = "AVAILABILITY",
+        value_parser = grammar::availability
+    )]
+    availability: Availability,
+    /// A manager of the swarm
+    #[arg(value_name = "HOST:PORT")]
+    manager: String,
+}
+
+pub(crate) async fn run(args: Join, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    let joined = client
+        .join(&Joining {
+            token: args.token,
+            managers: vec![args.manager],
+            advertise: args.advertise_addr,
+            listen: args.listen_addr,
+            availability: args.availability,
+        })
+        .await?;
+    if out.quiet() {
+        return Ok(out.line(joined.node)?);
+    }
+    Ok(out.line(format_args!("This node joined a swarm as a {}.", joined.role.as_str()))?)
+}
+
+fn secret(text: &str) -> Result<Sensitive, std::convert::Infallible> {
+    Ok(Sensitive::new(text.as_bytes().to_vec()))
+}
