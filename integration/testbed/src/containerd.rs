@@ -95,7 +95,7 @@ impl Containerd {
     pub fn reboot(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        end_shims(&self.dir);
+        self.end_shims(None);
         unmount_below(&self.dir);
         for state in ["state", "runc", "c.sock"] {
             let path = self.dir.join(state);
@@ -103,6 +103,23 @@ impl Containerd {
         }
         self.child = spawn(&self.dir);
         self.await_socket();
+    }
+
+    /// Kills the first processes of containers still there, then their shims, known by bundle:
+    /// those of a namespace, or all.
+    pub(crate) fn end_shims(&self, namespace: Option<&str>) {
+        let socket = self.socket().display().to_string();
+        for (pid, arguments) in processes() {
+            let has = |wanted: &str| arguments.iter().any(|argument| argument == wanted);
+            let shim = arguments.first().is_some_and(|it| it.ends_with("containerd-shim-runc-v2"));
+            if !shim || !has(&socket) || !namespace.is_none_or(has) {
+                continue;
+            }
+            for child in children(pid) {
+                let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+            }
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
 
     fn await_socket(&self) {
@@ -117,7 +134,7 @@ impl Containerd {
     }
 
     fn stop(&mut self) {
-        end_shims(&self.dir);
+        self.end_shims(None);
         let pid = i32::try_from(self.child.id()).map(Pid::from_raw);
         let asked = pid.is_ok_and(|pid| kill(pid, Signal::SIGTERM).is_ok());
         let deadline = Instant::now() + STOP;
@@ -166,28 +183,14 @@ disabled_plugins = [
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs",
   "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
 ]
+[plugins."io.containerd.metadata.v1.bolt"]
+content_sharing_policy = "isolated"
 [grpc]
 address = "{dir}/c.sock"
 [ttrpc]
 address = "{dir}/t.sock"
 "#
     )
-}
-
-/// Kills the first processes of containers still there, then their shims, known by bundle.
-fn end_shims(dir: &Path) {
-    let socket = dir.join("c.sock");
-    for (pid, arguments) in processes() {
-        let ours = arguments.first().is_some_and(|name| name.ends_with("containerd-shim-runc-v2"))
-            && arguments.iter().any(|argument| Path::new(argument) == socket);
-        if !ours {
-            continue;
-        }
-        for child in children(pid) {
-            let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
-        }
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    }
 }
 
 fn remove_cgroup(dir: &Path) {
@@ -225,11 +228,12 @@ fn children(pid: i32) -> Vec<i32> {
     }
 }
 
-/// Mounts of killed shims would keep the directory from being removed.
-fn unmount_below(dir: &Path) {
+/// Unmounts all below a directory, as what was killed left it: it could not be removed.
+pub fn unmount_below(dir: &Path) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    for point in points.filter(|point| Path::new(point).starts_with(dir)) {
+    let below = |point: &&str| Path::new(point).starts_with(dir) && Path::new(point) != dir;
+    for point in points.filter(below) {
         let _ = nix::mount::umount2(point, nix::mount::MntFlags::MNT_DETACH);
     }
 }

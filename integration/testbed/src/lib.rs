@@ -7,9 +7,11 @@
 mod containerd;
 mod images;
 mod registry;
+mod tenant;
 
-pub use containerd::Containerd;
+pub use containerd::{Containerd, unmount_below};
 pub use images::{busybox, busybox_archive};
 pub use registry::{Front, Registry};
+pub use tenant::Tenant;
 
 pub use mkimage::{Config, Format, Image, Layers};

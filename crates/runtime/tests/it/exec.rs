@@ -15,7 +15,10 @@ fn sh(script: &str) -> ExecConfig {
 
 /// A container that runs, named `host`.
 async fn world() -> World {
-    let world = World::with_busybox().await;
+    host(World::with_busybox().await).await
+}
+
+async fn host(world: World) -> World {
     world.shell("host", "trap 'exit 0' TERM; echo up; while :; do sleep 1; done").await;
     world.runtime.start("host").await.unwrap();
     world
@@ -218,13 +221,13 @@ async fn a_signal_reaches_the_command_alone() {
 
 #[tokio::test]
 async fn a_command_outlives_containerd() {
-    let mut world = world().await;
+    let mut world = host(World::alone().await).await;
     let script = "read line; echo got $line; exit 5";
     let config = ExecConfig { stdin: Stdin::Piped, ..sh(script) };
     let mut exec = world.runtime.exec("host", &config).await.unwrap();
     let mut input = exec.take_input().unwrap();
 
-    world.containerd.restart();
+    world.tenant.containerd_mut().restart();
     input.write(b"it\n").await.unwrap();
 
     let (out, _, code) = rest(exec).await;

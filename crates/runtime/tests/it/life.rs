@@ -69,13 +69,13 @@ async fn removing_leaves_nothing_and_may_be_repeated() {
     world.shell("gone", "echo ready; sleep 600").await;
     let pid = world.runtime.start("gone").await.unwrap();
     world.output_with("gone", "ready").await;
-    assert!(!world.containerd.cgroups("gone").is_empty());
+    assert!(!world.tenant.cgroups("gone").is_empty());
     assert_ne!(world.holdings(), before);
 
     world.runtime.remove("gone").await.unwrap();
 
     assert_eq!(world.holdings(), before);
-    assert_eq!(world.containerd.cgroups("gone"), Vec::<std::path::PathBuf>::new());
+    assert_eq!(world.tenant.cgroups("gone"), Vec::<std::path::PathBuf>::new());
     assert!(!world.output_path("gone").exists());
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
     world.runtime.remove("gone").await.unwrap();
@@ -125,12 +125,17 @@ async fn a_start_given_up_half_way_leaves_nothing_behind() {
     }
     assert_eq!(world.holdings(), before);
     assert_eq!(cgroups(&world), Vec::<std::path::PathBuf>::new());
-    assert_eq!(std::fs::read_dir(world.containerd.runc_root().join("swarm")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(world.tenant.containerd().runc_root().join(world.tenant.namespace()))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 fn cgroups(world: &World) -> Vec<std::path::PathBuf> {
     let begun = (0..160).step_by(16).map(|late| format!("given-up-{late}"));
-    begun.flat_map(|id| world.containerd.cgroups(&id)).collect()
+    begun.flat_map(|id| world.tenant.cgroups(&id)).collect()
 }
 
 #[tokio::test]
@@ -211,7 +216,7 @@ async fn the_process_is_what_the_configuration_says() {
     assert_eq!(lines[6], "CapBnd:\t00000000a80425fb");
     assert!(lines.contains(&"hosts-fixed"), "{output}");
     if std::path::Path::new("/sys/fs/cgroup/memory").exists() {
-        assert!(output.contains(&format!("{}/told", world.containerd.cgroup_parent())), "{output}");
+        assert!(output.contains(&format!("{}/told", world.tenant.cgroup_parent())), "{output}");
         for limit in ["67108864", "20", "50000"] {
             assert!(lines.contains(&limit), "{limit} in {output}");
         }

@@ -26,7 +26,7 @@ fn archive(dir: &Path) -> Vec<u8> {
 #[tokio::test]
 async fn nothing_is_made_or_shown_outside_of_the_container() {
     let world = World::empty().await;
-    let [links, outside] = ["links", "outside"].map(|name| world.dir.path().join(name));
+    let [links, outside] = ["links", "outside"].map(|name| world.dir().join(name));
     std::fs::create_dir_all(links.join("etc")).unwrap();
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("secret"), "of the host").unwrap();
@@ -35,7 +35,7 @@ async fn nothing_is_made_or_shown_outside_of_the_container() {
     symlink(&outside, links.join("out")).unwrap();
     symlink(&up, links.join("up")).unwrap();
     world.load(&archive(&links)).await.unwrap();
-    let hosts = world.dir.path().join("hosts");
+    let hosts = world.dir().join("hosts");
     std::fs::write(&hosts, "ours\n").unwrap();
     let volume = |name: &str, target: &str| Mount::Volume {
         name: name.into(),
@@ -66,7 +66,7 @@ async fn nothing_is_made_or_shown_outside_of_the_container() {
     assert!(output.starts_with("ours\n") && !output.contains("secret"), "{output}");
     let found: Vec<_> = std::fs::read_dir(&outside).unwrap().flatten().collect();
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(!world.dir.path().join("outside-too").exists());
+    assert!(!world.dir().join("outside-too").exists());
     for name in ["one", "two"] {
         let volume = world.runtime.volume(name).await.unwrap().unwrap();
         assert!(!volume.mountpoint.join("secret").exists());

@@ -95,16 +95,15 @@ async fn any_bytes_and_lines_of_a_megabyte_come_back() {
     assert_eq!(all[1 << 20], b'\n');
     let random = (1 << 20) + 1;
     let told = String::from_utf8(all[random + 200_001..].to_vec()).unwrap();
-    fs::write(world.dir.path().join("r"), &all[random..random + 200_000]).unwrap();
-    let sum =
-        std::process::Command::new("md5sum").arg(world.dir.path().join("r")).output().unwrap();
+    fs::write(world.dir().join("r"), &all[random..random + 200_000]).unwrap();
+    let sum = std::process::Command::new("md5sum").arg(world.dir().join("r")).output().unwrap();
     assert_eq!(told.split(' ').next(), String::from_utf8_lossy(&sum.stdout).split(' ').next());
     assert!(lines.iter().all(|line| line.data.len() <= 16 << 10));
 }
 
 #[tokio::test]
 async fn no_line_is_lost_over_restarts_of_containerd() {
-    let mut world = World::with_busybox().await;
+    let mut world = World::alone().await;
     let script = "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); \
         [ $((i % 100)) = 0 ] && sleep 0.02; done; sleep 600";
     world.shell("steady", script).await;
@@ -118,7 +117,7 @@ async fn no_line_is_lost_over_restarts_of_containerd() {
 
     let mut lines = Vec::new();
     for _ in 0..2 {
-        world.containerd.restart();
+        world.tenant.containerd_mut().restart();
         lines.extend(reader.next().await.unwrap().unwrap());
     }
     while lines.len() < 3000 {
@@ -175,7 +174,7 @@ struct Small {
 
 impl Small {
     async fn new(world: &World) -> Self {
-        let dir = world.dir.path().join("small");
+        let dir = world.dir().join("small");
         fs::create_dir(&dir).unwrap();
         let none = None::<&str>;
         nix::mount::mount(none, &dir, Some("tmpfs"), nix::mount::MsFlags::empty(), Some("size=1m"))

@@ -120,10 +120,10 @@ async fn a_read_only_root_leaves_only_mounts_to_write() {
 #[tokio::test]
 async fn binds_show_the_host_s_files() {
     let world = World::with_busybox().await;
-    let host = world.dir.path().join("host");
+    let host = world.dir().join("host");
     std::fs::create_dir_all(host.join("below")).unwrap();
     std::fs::write(host.join("file"), "of the host").unwrap();
-    let missing = world.dir.path().join("made/when/needed");
+    let missing = world.dir().join("made/when/needed");
     let create = BindOptions { create_mountpoint: true, ..BindOptions::default() };
     let Mount::Bind { source, options, .. } = bind(&host, "", BindOptions::default()) else {
         unreachable!()
@@ -175,7 +175,7 @@ async fn what_cannot_be_is_refused_and_leaves_nothing() {
 #[tokio::test]
 async fn files_appear_where_they_belong_whatever_links_are_there() {
     let world = World::with_busybox().await;
-    let host = world.dir.path().join("files");
+    let host = world.dir().join("files");
     std::fs::create_dir(&host).unwrap();
     let file = |name: &str, target: &str| {
         std::fs::write(host.join(name), format!("{name} of ours\n")).unwrap();
@@ -201,7 +201,7 @@ async fn files_appear_where_they_belong_whatever_links_are_there() {
 #[tokio::test]
 async fn an_init_runs_the_command() {
     let world = World::with_busybox().await;
-    let program = world.dir.path().join("tini-static");
+    let program = world.dir().join("tini-static");
     std::fs::write(&program, "#!/bin/sh\nshift\necho init-runs\nexec \"$@\"\n").unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let options = swarm_runtime::Options { init: program, ..world.options.clone() };
@@ -218,7 +218,7 @@ async fn an_init_runs_the_command() {
 #[tokio::test]
 async fn a_network_namespace_is_joined() {
     let world = World::with_busybox().await;
-    let netns = Netns::new(world.dir.path().join("netns"));
+    let netns = Netns::new(world.dir().join("netns"));
     let script = "grep -c : /proc/net/dev; cat /proc/sys/net/ipv4/ip_unprivileged_port_start \
         /proc/sys/net/core/somaxconn; hostname; readlink /proc/self/ns/net";
     let config = ContainerConfig {
@@ -252,7 +252,7 @@ async fn memory_and_swap_are_bound_as_asked() {
     world.runtime.create(&config).await.unwrap();
     world.runtime.start("bounded").await.unwrap();
 
-    let cgroups = world.containerd.cgroups("bounded");
+    let cgroups = world.tenant.cgroups("bounded");
     let cgroup = cgroups.iter().find(|dir| dir.starts_with("/sys/fs/cgroup/memory")).unwrap();
     let read = |file: &str| std::fs::read_to_string(cgroup.join(file)).unwrap().trim().to_owned();
     assert_eq!(read("memory.limit_in_bytes"), (32 << 20).to_string());
@@ -263,7 +263,7 @@ async fn memory_and_swap_are_bound_as_asked() {
 #[tokio::test]
 async fn a_terminal_is_one_and_its_input_never_ends() {
     let world = World::with_busybox().await;
-    let out = world.dir.path().join("out");
+    let out = world.dir().join("out");
     std::fs::create_dir(&out).unwrap();
     let mounts = vec![bind(&out, "/out", BindOptions::default())];
     let quiet = |id: &str, script: &str| ContainerConfig {
@@ -290,7 +290,7 @@ async fn mounts_travel_where_they_are_let() {
     let world = World::with_busybox().await;
     let propagation = Propagation::RSlave;
     let options = BindOptions { propagation, ..BindOptions::default() };
-    let source = world.dir.path().join("travel");
+    let source = world.dir().join("travel");
     std::fs::create_dir(&source).unwrap();
     let shared = |path: &Path| {
         nix::mount::mount(

@@ -27,7 +27,7 @@ struct Pair {
 
 impl Pair {
     fn start(world: &World) -> Self {
-        let dir = world.dir.path();
+        let dir = world.dir();
         let key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

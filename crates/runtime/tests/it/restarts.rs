@@ -11,12 +11,12 @@ use crate::world::{PATIENCE, World};
 
 #[tokio::test]
 async fn a_restart_of_containerd_ends_no_container() {
-    let mut world = World::with_busybox().await;
+    let mut world = World::alone().await;
     world.shell("lives", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done").await;
     let pid = world.runtime.start("lives").await.unwrap();
     world.output_with("lives", "ready").await;
 
-    world.containerd.restart();
+    world.tenant.containerd_mut().restart();
 
     assert_eq!(world.status("lives").await, Some(Status::Running { pid }));
     let exit = world.runtime.stop("lives", None, PATIENCE).await.unwrap().unwrap();
@@ -29,7 +29,7 @@ async fn a_restart_of_containerd_ends_no_container() {
 /// such a container never runs, and the refusal says so.
 #[tokio::test]
 async fn a_start_that_containerd_did_not_survive_is_carried_on() {
-    let mut world = World::with_busybox().await;
+    let mut world = World::alone().await;
     let before = world.holdings();
     for late in (0..100).step_by(10) {
         let id = format!("cut-{late}");
@@ -38,7 +38,7 @@ async fn a_start_that_containerd_did_not_survive_is_carried_on() {
         let cut = tokio::spawn(async move { runtime.start(&name).await });
         sleep(Duration::from_millis(late)).await;
 
-        world.containerd.restart();
+        world.tenant.containerd_mut().restart();
         let _ = timeout(PATIENCE, cut).await.expect("the start hangs").unwrap();
         world.containers().await;
         if late % 20 == 10 {
@@ -61,7 +61,7 @@ async fn a_start_that_containerd_did_not_survive_is_carried_on() {
             Err(other) => panic!("{late}: {other:?}, {status:?}"),
         }
         world.runtime.remove(&id).await.unwrap();
-        assert!(world.containerd.cgroups(&id).is_empty(), "{late}");
+        assert!(world.tenant.cgroups(&id).is_empty(), "{late}");
         left_nothing(&world, &before).await;
     }
 }
@@ -76,7 +76,7 @@ async fn left_nothing(world: &World, before: &[String]) {
 }
 
 fn shims(world: &World) -> usize {
-    let socket = world.containerd.socket();
+    let socket = world.tenant.containerd().socket();
     let socket = socket.to_str().unwrap();
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = entries.filter_map(|it| std::fs::read_to_string(it.path().join("cmdline")).ok());
@@ -86,17 +86,17 @@ fn shims(world: &World) -> usize {
 /// As `systemctl restart containerd` does it: nobody may take the interrupted wait for an end.
 #[tokio::test]
 async fn a_wait_outlives_an_orderly_stop_of_containerd() {
-    let mut world = World::with_busybox().await;
+    let mut world = World::alone().await;
     world.shell("lives", "exec sleep 600").await;
     let pid = world.runtime.start("lives").await.unwrap();
     let runtime = world.runtime.clone();
     let wait = tokio::spawn(async move { runtime.wait("lives").await });
     assert_eq!(world.status("lives").await, Some(Status::Running { pid }));
 
-    let daemon = Pid::from_raw(i32::try_from(world.containerd.pid()).unwrap());
+    let daemon = Pid::from_raw(i32::try_from(world.tenant.containerd().pid()).unwrap());
     kill(daemon, Signal::SIGTERM).unwrap();
     let waited = timeout(PATIENCE, wait).await.expect("the wait hangs").unwrap();
-    world.containerd.restart();
+    world.tenant.containerd_mut().restart();
 
     assert!(matches!(waited, Err(Error::Unavailable { .. })), "{waited:?}");
     assert_eq!(world.status("lives").await, Some(Status::Running { pid }));
@@ -122,11 +122,11 @@ async fn a_shim_that_does_not_answer_is_not_taken_for_a_start() {
 
 #[tokio::test]
 async fn a_container_whose_shim_died_is_lost_not_fresh() {
-    let mut world = World::with_busybox().await;
+    let mut world = World::alone().await;
     world.shell("lost", "sleep 600").await;
     world.runtime.start("lost").await.unwrap();
 
-    world.containerd.reboot();
+    world.tenant.containerd_mut().reboot();
 
     assert_eq!(world.status("lost").await, Some(Status::Lost));
     let again = world.runtime.start("lost").await;

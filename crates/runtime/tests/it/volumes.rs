@@ -110,12 +110,12 @@ async fn a_part_of_a_volume_is_shown_and_nothing_beyond() {
     assert!(matches!(refused, Error::BadVolume { .. }), "{refused:?}");
     world.runtime.remove("reader").await.unwrap();
     world.runtime.remove("out").await.unwrap();
-    let left = world.dir.path().join("volumes/.subpaths");
+    let left = world.dir().join("volumes/.subpaths");
     assert_eq!(std::fs::read_dir(left).unwrap().count(), 0);
     assert!(
         !std::fs::read_to_string("/proc/self/mountinfo")
             .unwrap()
-            .contains(&*world.dir.path().join("volumes").to_string_lossy())
+            .contains(&*world.dir().join("volumes").to_string_lossy())
     );
 }
 
@@ -212,7 +212,7 @@ async fn a_refused_container_leaves_no_volume_of_its_own_and_may_be_asked_again(
         read_only: false,
         options: Default::default(),
     };
-    let source = world.dir.path().join("later");
+    let source = world.dir().join("later");
     let config = ContainerConfig {
         mounts: vec![volume("", "/own"), absent(&source)],
         ..shell("again", "echo done")

@@ -1,56 +1,68 @@
-//! A containerd, a runtime on it, and ways to look at both from outside.
+//! A namespace of containerd, a runtime on it, and ways to look at both from outside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use swarm_runtime::{
     ContainerConfig, ContainerState, Error, Image, Log, LogQuery, Options, Runtime, Status,
 };
-use tempfile::TempDir;
-use testbed::{Containerd, Format, Layers, busybox_archive};
+use testbed::{Format, Layers, Tenant, busybox_archive};
 use tokio::time::{Instant, sleep};
 
 /// Longest wait for anything in these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
-    // Dropped in this order: the daemon before its directory.
-    pub(crate) containerd: Containerd,
     pub(crate) runtime: Runtime,
     pub(crate) options: Options,
-    pub(crate) dir: TempDir,
+    pub(crate) tenant: Tenant,
 }
 
 impl World {
-    /// A daemon without images.
+    /// A namespace without images.
     pub(crate) async fn empty() -> Self {
-        let dir = tempfile::Builder::new().prefix("rt").tempdir().unwrap();
-        let containerd = Containerd::start(dir.path());
-        for name in ["spool", "registries"] {
-            std::fs::create_dir(dir.path().join(name)).unwrap();
-        }
-        let options = Options {
-            socket: containerd.socket(),
-            cgroup_parent: containerd.cgroup_parent(),
-            runc_root: Some(containerd.runc_root()),
-            log_dir: dir.path().join("log-dir"),
-            log_writer: log_writer(),
-            exec_dir: dir.path().join("exec"),
-            volume_dir: dir.path().join("volumes"),
-            spool_dir: dir.path().join("spool"),
-            registries_dir: dir.path().join("registries"),
-            ..Options::default()
-        };
-        let runtime = Runtime::connect(options.clone()).await.unwrap();
-        Self { containerd, runtime, options, dir }
+        Self::of(Tenant::shared()).await
     }
 
     /// With `busybox:test`.
     pub(crate) async fn with_busybox() -> Self {
-        let world = Self::empty().await;
-        world.load(&busybox_archive(Format::Oci, Layers::Plain)).await.unwrap();
-        world
+        Self::empty().await.loaded().await
+    }
+
+    /// As [`World::with_busybox`], in a containerd of its own, to be restarted.
+    pub(crate) async fn alone() -> Self {
+        Self::of(Tenant::alone()).await.loaded().await
+    }
+
+    async fn of(tenant: Tenant) -> Self {
+        for name in ["spool", "registries"] {
+            std::fs::create_dir(tenant.dir().join(name)).unwrap();
+        }
+        let options = Options {
+            socket: tenant.containerd().socket(),
+            namespace: tenant.namespace().to_owned(),
+            cgroup_parent: tenant.cgroup_parent(),
+            runc_root: Some(tenant.containerd().runc_root()),
+            log_dir: tenant.dir().join("log-dir"),
+            log_writer: log_writer(),
+            exec_dir: tenant.dir().join("exec"),
+            volume_dir: tenant.dir().join("volumes"),
+            spool_dir: tenant.dir().join("spool"),
+            registries_dir: tenant.dir().join("registries"),
+            ..Options::default()
+        };
+        let runtime = Runtime::connect(options.clone()).await.unwrap();
+        Self { runtime, options, tenant }
+    }
+
+    async fn loaded(self) -> Self {
+        self.load(&busybox_archive(Format::Oci, Layers::Plain)).await.unwrap();
+        self
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.tenant.dir()
     }
 
     pub(crate) async fn load(&self, archive: &[u8]) -> Result<Vec<Image>, Error> {
@@ -83,7 +95,7 @@ impl World {
     }
 
     pub(crate) fn output_path(&self, id: &str) -> PathBuf {
-        self.dir.path().join("log-dir").join(id)
+        self.dir().join("log-dir").join(id)
     }
 
     /// Waits until the container's output holds `text`.
@@ -130,14 +142,17 @@ impl World {
     /// What containerd's own tool answers.
     pub(crate) fn ctr(&self, arguments: &[&str]) -> String {
         let mut ctr = Command::new("ctr");
-        ctr.arg("-a").arg(self.containerd.socket()).args(["-n", "swarm"]).args(arguments);
+        ctr.arg("-a")
+            .arg(&self.options.socket)
+            .args(["-n", &self.options.namespace])
+            .args(arguments);
         let output = ctr.output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     pub(crate) fn spooled(&self) -> usize {
-        std::fs::read_dir(self.dir.path().join("spool")).unwrap().count()
+        std::fs::read_dir(self.dir().join("spool")).unwrap().count()
     }
 }
 
