@@ -41,13 +41,14 @@ impl Runtime {
         let _permit = self.starts.acquire().await;
         let kept = list::kept(&record);
         self.show_volumes(id, &kept).await?;
-        // One that is there and has no process was cut off with containerd: it goes first.
-        if task.is_none()
-            && !self.create_task(id, &kept).await?
-            && self.process(id).await?.is_none()
-        {
+        // Without the mark, what is there is from a start that was cut off, and goes first: it has
+        // no process, or one whose log writer the shim has ended.
+        let cut_off = !record.labels.contains_key(STARTED);
+        if cut_off && (task.is_some() || !self.create_task(id, &kept).await?) {
             self.delete_task(id).await?;
-            self.create_task(id, &kept).await?;
+            if !self.create_task(id, &kept).await? {
+                return Err(Error::Unavailable { call: "create task" });
+            }
         }
         self.hide_volumes(id, &kept).await?;
         self.mark_started(record).await?;

@@ -11,6 +11,7 @@
 mod ask;
 mod cursor;
 mod dir;
+mod ended;
 mod follow;
 mod frame;
 mod lines;

@@ -1,12 +1,13 @@
 //! The program containerd starts beside a container, and its one loop.
 //!
 //! Blocking, one thread, buffers of fixed size: there is one per container. It ends when both
-//! pipes have ended and never before, since its death would break the container's output: it
-//! blocks the signals that ask it to end, and whatever cannot be written is dropped and counted.
+//! pipes have ended or the shim has done with them, and never before, since its death would break
+//! the container's output: others' signals to end are not followed, and whatever cannot be
+//! written is dropped and counted.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::dir::{self, Bounds};
+use super::ended::Ended;
 use super::frame::Kind;
 use super::lines::Lines;
 use super::store::Store;
@@ -44,7 +46,7 @@ pub fn write_logs(dir: &Path) {
     let _ = signals.into_iter().collect::<SigSet>().thread_block();
     let mut writer = Writer::open(dir);
     let _ = nix::unistd::close(5);
-    writer.run();
+    writer.run(&Ended::watch());
 }
 
 #[derive(Debug)]
@@ -77,31 +79,39 @@ impl Writer {
         }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self, ended: &Ended) {
         while self.inputs.iter().any(|input| input.pipe.is_some()) {
             let wait = self.store.owes().then_some(RETRY);
-            let ready = self.ready(wait.as_ref());
+            let ready = self.ready(wait.as_ref(), ended.fd());
             self.read(ready);
             self.write();
             if ready.asked {
                 self.answer();
             }
+            if ready.signaled && ended.by_shim() {
+                self.drain();
+                break;
+            }
+        }
+        for input in &mut self.inputs {
+            input.lines.end(now(), &mut self.batch);
         }
         self.write();
     }
 
     /// Waits until there is something to do.
-    fn ready(&self, wait: Option<&Timespec>) -> Ready {
-        let files = [self.inputs[0].pipe.as_ref(), self.inputs[1].pipe.as_ref(), self.ask.as_ref()];
+    fn ready(&self, wait: Option<&Timespec>, ended: Option<BorrowedFd<'_>>) -> Ready {
+        let pipes = self.inputs.each_ref().map(|input| input.pipe.as_ref().map(File::as_fd));
+        let files = [pipes[0], pipes[1], self.ask.as_ref().map(File::as_fd), ended];
         let mut polled: Vec<PollFd<'_>> =
-            files.iter().flatten().map(|file| PollFd::from_borrowed_fd(file.as_fd(), IN)).collect();
+            files.iter().flatten().map(|file| PollFd::from_borrowed_fd(*file, IN)).collect();
         if poll(&mut polled, wait).is_err() {
             return Ready::default();
         }
         let mut events = polled.iter().map(|one| !one.revents().is_empty());
-        let [stdout, stderr, asked] =
+        let [stdout, stderr, asked, signaled] =
             files.map(|file| file.is_some() && events.next().unwrap_or(false));
-        Ready { inputs: [stdout, stderr], asked }
+        Ready { inputs: [stdout, stderr], asked, signaled }
     }
 
     /// Reads once from each pipe that has something.
@@ -142,16 +152,21 @@ impl Writer {
         }
     }
 
-    /// Writes all that was there when it was asked, also the beginning of a line.
-    fn answer(&mut self) {
+    /// Reads and writes what the pipes hold.
+    fn drain(&mut self) {
         for _ in 0..ROUNDS {
-            let ready = self.ready(Some(&AT_ONCE));
+            let ready = self.ready(Some(&AT_ONCE), None);
             if !ready.inputs.contains(&true) {
                 break;
             }
             self.read(ready);
             self.write();
         }
+    }
+
+    /// Writes all that was there when it was asked, also the beginning of a line.
+    fn answer(&mut self) {
+        self.drain();
         let now = now();
         for input in &mut self.inputs {
             input.lines.show(now, &mut self.batch);
@@ -172,6 +187,7 @@ const NONBLOCK: i32 = nix::fcntl::OFlag::O_NONBLOCK.bits();
 struct Ready {
     inputs: [bool; 2],
     asked: bool,
+    signaled: bool,
 }
 
 impl Input {

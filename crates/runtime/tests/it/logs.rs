@@ -1,6 +1,7 @@
 //! What containers write, through containerd and a writer of its own.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use swarm_runtime::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::world::{PATIENCE, World, shell};
+use crate::world::{PATIENCE, World, log_writer, shell};
 
 const FOLLOW: LogQuery = LogQuery {
     follow: Follow::UntilEnd,
@@ -44,7 +45,7 @@ fn bytes(lines: &[LogLine], stream: LogStream) -> Vec<u8> {
 }
 
 /// The process that writes the output of a container.
-fn writer(dir: &Path) -> Option<i32> {
+pub(crate) fn writer(dir: &Path) -> Option<i32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.find(|pid| {
@@ -137,6 +138,65 @@ async fn no_line_is_lost_over_restarts_of_containerd() {
     };
     timeout(PATIENCE, end).await.unwrap();
     assert!(rest(reader).await.is_empty());
+}
+
+/// Nothing can take its place, since nobody else has the other end of the pipe.
+#[tokio::test]
+async fn a_container_whose_writer_is_killed_fails_to_write_and_does_not_hang() {
+    let world = World::with_busybox().await;
+    let script = "trap '' PIPE; while echo line 2>/dev/null; do sleep 0.01; done; exit 7";
+    world.shell("broken", script).await;
+    world.runtime.start("broken").await.unwrap();
+    world.output_with("broken", "line").await;
+
+    let writer = Pid::from_raw(writer(&world.output_path("broken")).unwrap());
+    kill(writer, Signal::SIGKILL).unwrap();
+
+    let exit = timeout(PATIENCE, world.runtime.wait("broken")).await.expect("it hangs");
+    assert_eq!(exit.unwrap().code, 7);
+}
+
+/// The shim waits for its end with locks held, also when a process whose start was cut off holds
+/// the output.
+#[test]
+fn a_writer_ends_when_its_shim_asks_and_for_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = |name: &str| {
+        let path = dir.path().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::File::options().read(true).write(true).open(path).unwrap()
+    };
+    let (mut held, _error) = (pipe("out"), pipe("err"));
+    let kept = || {
+        let files = fs::read_dir(dir.path().join("log")).into_iter().flatten().flatten();
+        let kept: Vec<u8> = files.flat_map(|file| fs::read(file.path()).unwrap()).collect();
+        String::from_utf8_lossy(&kept).into_owned()
+    };
+    let until = |what: &str, mut done: Box<dyn FnMut() -> bool + '_>| {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !done() {
+            assert!(std::time::Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    fs::create_dir(dir.path().join("log")).unwrap();
+    let line = "exec 3<out 4<err 5>ready; exec \"$0\" log-writer log";
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", line]).arg(log_writer()).current_dir(dir.path());
+    let mut child = shell.spawn().unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+
+    held.write_all(b"first\n").unwrap();
+    until("the writer writes", Box::new(|| kept().contains("first")));
+    let stranger = std::process::Command::new("sh").args(["-c", &format!("kill {pid}")]).status();
+    assert!(stranger.unwrap().success());
+    held.write_all(b"second\n").unwrap();
+    until("the writer writes on", Box::new(|| kept().contains("second")));
+    held.write_all(b"rest").unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    until("the writer ends", Box::new(|| child.try_wait().unwrap().is_some()));
+
+    assert!(kept().contains("rest"), "{}", kept());
 }
 
 #[tokio::test]

@@ -2,11 +2,21 @@
 
 use std::time::Duration;
 
+use containerd_client::services::v1::CreateTaskRequest;
+use containerd_client::services::v1::snapshots::MountsRequest;
+use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
+use containerd_client::services::v1::tasks_client::TasksClient;
+use containerd_client::with_namespace;
+use hyper_util::rt::TokioIo;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use swarm_runtime::{Error, Status};
+use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
+use tonic::Request;
+use tonic::transport::Endpoint;
 
+use crate::logs::writer;
 use crate::world::{PATIENCE, World};
 
 #[tokio::test]
@@ -64,6 +74,62 @@ async fn a_start_that_containerd_did_not_survive_is_carried_on() {
         assert!(world.tenant.cgroups(&id).is_empty(), "{late}");
         left_nothing(&world, &before).await;
     }
+}
+
+/// Cut off between its two halves, a start leaves a process whose log writer the shim has ended:
+/// what it wrote would go nowhere, and break it.
+#[tokio::test]
+async fn what_a_start_that_was_cut_off_left_is_not_built_upon() {
+    let world = World::with_busybox().await;
+    world.shell("half", "echo heard; exec sleep 600").await;
+    let dir = world.output_path("half");
+    create_task(&world, "half").await;
+    kill(Pid::from_raw(writer(&dir).unwrap()), Signal::SIGKILL).unwrap();
+
+    let pid = world.runtime.start("half").await.unwrap();
+
+    assert_eq!(world.output_with("half", "heard").await, "heard\n");
+    assert_eq!(world.status("half").await, Some(Status::Running { pid }));
+}
+
+/// Cut off after the mark that says so, the process may be about to run: it is not made again.
+#[tokio::test]
+async fn what_was_marked_as_started_is_not_made_again() {
+    let world = World::with_busybox().await;
+    world.shell("marked", "echo heard; exec sleep 600").await;
+    create_task(&world, "marked").await;
+    world.ctr(&["containers", "label", "marked", "io.swarm.started=1"]);
+    let made = world.ctr(&["tasks", "ls"]);
+
+    let pid = world.runtime.start("marked").await.unwrap();
+
+    assert!(made.contains(&format!(" {pid} ")), "{pid}: {made}");
+    assert_eq!(world.output_with("marked", "heard").await, "heard\n");
+}
+
+/// The first half of a start.
+async fn create_task(world: &World, id: &str) {
+    let socket = world.options.socket.clone();
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    let endpoint = Endpoint::from_static("http://containerd");
+    let channel = endpoint.connect_with_connector(connector).await.unwrap();
+    let mounts = MountsRequest { snapshotter: "overlayfs".into(), key: id.into() };
+    let mounts = with_namespace!(mounts, world.options.namespace);
+    let rootfs = SnapshotsClient::new(channel.clone()).mounts(mounts).await.unwrap();
+    let (program, dir) = (world.options.log_writer.display(), world.output_path(id));
+    let output = format!("binary://{program}?log-writer={}", dir.display());
+    let request = CreateTaskRequest {
+        container_id: id.into(),
+        rootfs: rootfs.into_inner().mounts,
+        stdout: output.clone(),
+        stderr: output,
+        ..CreateTaskRequest::default()
+    };
+    let request = with_namespace!(request, world.options.namespace);
+    TasksClient::new(channel).create(request).await.unwrap();
 }
 
 async fn left_nothing(world: &World, before: &[String]) {

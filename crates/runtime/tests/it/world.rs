@@ -157,7 +157,7 @@ impl World {
 }
 
 /// The example of that name, which is built along with the tests.
-fn log_writer() -> PathBuf {
+pub(crate) fn log_writer() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.ancestors().nth(2).unwrap().join("examples/log-writer")
 }
