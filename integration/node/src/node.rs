@@ -366,6 +366,8 @@ impl Drop for Node {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }
+        // What a killed daemon leaves mounted would keep the directory.
+        testbed::unmount_below(&self.dir().join("run"));
     }
 }
 
