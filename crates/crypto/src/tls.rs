@@ -28,5 +28,10 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// Connections of strangers at once. They come to join or to renew and leave again.
 const STRANGERS: usize = 256;
 
+/// How long a stranger may be silent once its connection is made.
+const FIRST_BYTE: Duration = Duration::from_secs(5);
+/// How long a stranger may stay: one call, with its waits for a quorum.
+const STAY: Duration = Duration::from_secs(30);
+
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! An accepted connection, and who is at its other end.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,9 +10,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::{FIRST_BYTE, STAY};
 use crate::ca::Certificate;
 
 /// Who is at the other end of a connection.
@@ -35,8 +38,33 @@ pub fn peer(extensions: &tonic::Extensions) -> Option<&Peer> {
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
-    /// A stranger's place, given back with the connection.
-    _place: Option<OwnedSemaphorePermit>,
+    /// Only a stranger's.
+    visit: Option<Visit>,
+}
+
+/// A stranger's time with us, and his place, given back with the connection.
+#[derive(Debug)]
+struct Visit {
+    _place: OwnedSemaphorePermit,
+    /// Until he has said anything, and until he has to go then.
+    over: Pin<Box<Sleep>>,
+    begun: Instant,
+    spoke: bool,
+}
+
+impl Visit {
+    fn new(place: OwnedSemaphorePermit) -> Self {
+        let begun = Instant::now();
+        let over = Box::pin(sleep_until(begun + FIRST_BYTE));
+        Self { _place: place, over, begun, spoke: false }
+    }
+
+    fn heard(&mut self) {
+        if !self.spoke {
+            self.spoke = true;
+            self.over.as_mut().reset(self.begun + STAY);
+        }
+    }
 }
 
 impl Connection {
@@ -48,11 +76,14 @@ impl Connection {
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = shown.map(|leaf| Certificate::from_der(leaf)).transpose();
         let certificate = certificate.map_err(io::Error::other)?;
-        let place = match certificate {
+        let visit = match certificate {
             Some(_) => None,
-            None => Some(Arc::clone(strangers).try_acquire_owned().map_err(io::Error::other)?),
+            None => {
+                let place = Arc::clone(strangers).try_acquire_owned();
+                Some(Visit::new(place.map_err(io::Error::other)?))
+            }
         };
-        Ok(Self { stream, peer: Peer { addr, certificate }, _place: place })
+        Ok(Self { stream, peer: Peer { addr, certificate }, visit })
     }
 }
 
@@ -70,7 +101,21 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        // Whoever serves a connection always reads, so this is looked at whenever it is due.
+        if let Some(visit) = &mut this.visit
+            && visit.over.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buf.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if let Some(visit) = this.visit.as_mut().filter(|_| buf.filled().len() > before) {
+            visit.heard();
+            // The deadline was moved: have it wake this task.
+            let _ = visit.over.as_mut().poll(cx);
+        }
+        read
     }
 }
 

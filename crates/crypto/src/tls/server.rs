@@ -1,10 +1,12 @@
 //! Accepts connections and makes their handshakes, as a stream for tonic.
 //!
 //! Handshakes run side by side inside the stream itself: nothing is spawned, so dropping the
-//! stream stops all of them. Their number is bounded and each has a deadline; while the bound is
-//! reached, newcomers wait in the kernel's queue. Connections of strangers are bounded for as
+//! stream stops all of them. Their number is bounded and each has a deadline; at the bound a
+//! newcomer takes the place of the oldest: whoever only holds a place loses it, and whoever speaks
+//! is done before his turn comes. Connections of strangers are bounded for as
 //! long as they live; how many nodes connect is bounded by the cluster.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -13,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{AbortHandle, abortable};
 use futures::stream::{FuturesUnordered, Stream, StreamExt, unfold};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -42,6 +45,8 @@ pub fn serve(
         listener,
         credentials,
         handshakes: FuturesUnordered::new(),
+        places: BTreeMap::new(),
+        accepted: 0,
         strangers: Arc::new(Semaphore::new(STRANGERS)),
     };
     unfold((incoming, shutdown), async |(mut incoming, shutdown)| {
@@ -51,12 +56,16 @@ pub fn serve(
     })
 }
 
-type Handshake = Pin<Box<dyn Future<Output = Option<Connection>> + Send>>;
+/// Ends with its number, and the connection if there is one.
+type Handshake = Pin<Box<dyn Future<Output = (u64, Option<Connection>)> + Send>>;
 
 struct Incoming {
     listener: TcpListener,
     credentials: Credentials,
     handshakes: FuturesUnordered<Handshake>,
+    /// Those in progress, by their numbers: the oldest first.
+    places: BTreeMap<u64, AbortHandle>,
+    accepted: u64,
     strangers: Arc<Semaphore>,
 }
 
@@ -65,18 +74,29 @@ impl Incoming {
     async fn next(&mut self) -> Connection {
         loop {
             tokio::select! {
-                Some(finished) = self.handshakes.next() => {
+                Some((number, finished)) = self.handshakes.next() => {
+                    self.places.remove(&number);
                     if let Some(connection) = finished {
                         return connection;
                     }
                 }
-                (stream, addr) = accept(&self.listener), if self.handshakes.len() < HANDSHAKES => {
-                    let (credentials, strangers) = (&self.credentials, &self.strangers);
-                    let made = handshake(stream, addr, credentials.clone(), strangers.clone());
-                    self.handshakes.push(Box::pin(attend(addr, made)));
-                }
+                (stream, addr) = accept(&self.listener) => self.begin(stream, addr),
             }
         }
+    }
+
+    fn begin(&mut self, stream: TcpStream, addr: SocketAddr) {
+        if self.places.len() >= HANDSHAKES
+            && let Some((_, oldest)) = self.places.pop_first()
+        {
+            oldest.abort();
+        }
+        let number = self.accepted;
+        self.accepted += 1;
+        let made = handshake(stream, addr, self.credentials.clone(), self.strangers.clone());
+        let (made, place) = abortable(attend(addr, made));
+        self.places.insert(number, place);
+        self.handshakes.push(Box::pin(async move { (number, made.await.ok().flatten()) }));
     }
 }
 

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio::io::AsyncWriteExt;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::Certificate;
 use crate::ca::NodeKey;
+
+/// How HTTP/2 begins, with an empty SETTINGS frame.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 type Shown<'a> = Option<(Vec<Vec<u8>>, &'a NodeKey)>;
 
@@ -111,19 +115,45 @@ async fn a_silent_connection_is_closed_at_its_deadline() {
     server.stop().await;
 }
 
+/// Half-open connections by the thousand cost an attacker nothing.
 #[tokio::test(start_paused = true)]
-async fn more_silent_connections_than_fit_delay_others_by_one_deadline_at_most() {
+async fn silent_connections_that_fill_every_place_delay_nobody() {
     let ca = root();
     let server = start(&node(&ca, 1, MANAGER)).await;
+    let begun = tokio::time::Instant::now();
     let mut silent = Vec::new();
-    for _ in 0..300 {
+    for _ in 0..600 {
         silent.push(TcpStream::connect(server.addr).await.unwrap());
     }
 
     let config = config(&ca, None, &rustls::version::TLS13);
-    let met = timeout(2 * HANDSHAKE_DEADLINE, shake(config, server.addr)).await.unwrap();
+    let met = shake(config, server.addr).await;
 
     assert_eq!(met.unwrap().identity, identity(1, 1, MANAGER));
+    assert!(begun.elapsed() < HANDSHAKE_DEADLINE, "{:?}", begun.elapsed());
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_has_to_speak_soon_and_to_leave_soon() {
+    let ca = root();
+    let server = start(&node(&ca, 1, MANAGER)).await;
+    let stranger = Arc::new(config(&ca, None, &rustls::version::TLS13));
+    let end = async |mut stream: TlsStream<TcpStream>| {
+        let mut rest = Vec::new();
+        let begun = tokio::time::Instant::now();
+        let read = timeout(2 * STAY, stream.read_to_end(&mut rest)).await;
+        assert!(read.is_ok(), "it stays");
+        begun.elapsed()
+    };
+
+    let silent = end(enter(stranger.clone(), server.addr).await.unwrap()).await;
+    let mut speaking = enter(stranger, server.addr).await.unwrap();
+    speaking.write_all(PREFACE).await.unwrap();
+    let spoken = end(speaking).await;
+
+    assert!(silent <= FIRST_BYTE + Duration::from_secs(1), "{silent:?}");
+    assert!(spoken > FIRST_BYTE && spoken <= STAY + Duration::from_secs(1), "{spoken:?}");
     server.stop().await;
 }
 
@@ -136,7 +166,9 @@ async fn strangers_are_let_in_up_to_a_bound_and_keep_no_node_out() {
     let enter = || timeout(PATIENCE, enter(stranger.clone(), server.addr));
     let mut inside = Vec::new();
     for _ in 0..STRANGERS {
-        inside.push(enter().await.unwrap().unwrap());
+        let mut stream = enter().await.unwrap().unwrap();
+        stream.write_all(PREFACE).await.unwrap();
+        inside.push(stream);
     }
 
     assert!(enter().await.unwrap().is_err(), "one stranger too many");
