@@ -7,7 +7,12 @@ use swarm_crypto::{Certificate, Identity};
 use swarm_state::Snapshot;
 use swarm_types::spec::node::NodeRole;
 use swarm_types::{NodeId, Timestamp};
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
+
+/// Trailer that tells a node for certain that it was removed and never comes back. Without it, a
+/// replica may only not know the node yet.
+pub(crate) const REMOVED: &str = "swarm-removed";
 
 /// How callers of a server prove who they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,17 +107,22 @@ fn shown<T>(request: &Request<T>) -> Result<Certificate, Status> {
 }
 
 fn judge(identity: Identity, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), Status> {
-    if snapshot.cluster().map(|cluster| cluster.id) != Some(identity.cluster) {
+    let cluster = snapshot.cluster().filter(|cluster| cluster.id == identity.cluster);
+    let Some(cluster) = cluster else {
         return Err(Status::permission_denied(format!(
             "the certificate is of cluster {}, not of this one",
             identity.cluster
         )));
-    }
+    };
     let Some(node) = snapshot.node(&identity.node) else {
-        return Err(Status::permission_denied(format!(
+        let mut refusal = Status::permission_denied(format!(
             "node {} is not part of the cluster: it was removed, join it again",
             identity.node
-        )));
+        ));
+        if cluster.removed_nodes.iter().any(|removed| removed.node == identity.node) {
+            refusal.metadata_mut().insert(REMOVED, MetadataValue::from_static("1"));
+        }
+        return Err(refusal);
     };
     Ok((identity.node, identity.role.min(node.role)))
 }

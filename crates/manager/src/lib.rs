@@ -100,6 +100,23 @@ impl Service<Request<Body>> for LocalControl {
     }
 }
 
+/// The cluster's authority, as a manager's own node asks it.
+#[derive(Clone, Debug)]
+pub struct Authority(Arc<Core>);
+
+impl Authority {
+    /// Signs the node's own key again with what is in its replica, also when its certificate has
+    /// expired. Returns the chain in PEM.
+    ///
+    /// # Errors
+    ///
+    /// When the replica does not know the node or has no key of the authority, or the request is
+    /// malformed.
+    pub fn renew(&self, csr: &[u8]) -> Result<String, Status> {
+        ca::renew_own(&self.0, csr)
+    }
+}
+
 /// What every part of a manager shares.
 #[derive(Debug)]
 struct Core {
@@ -194,6 +211,12 @@ impl Manager {
     #[must_use]
     pub fn local_control(&self) -> LocalControl {
         LocalControl(control_server(&self.core, Access::Local))
+    }
+
+    /// What signs this manager's own key.
+    #[must_use]
+    pub fn authority(&self) -> Authority {
+        Authority(self.core.clone())
     }
 
     /// The node whose manager leads, as far as is known here.

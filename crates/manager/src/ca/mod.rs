@@ -81,6 +81,15 @@ impl v1::ca_server::Ca for Ca {
     }
 }
 
+/// A chain for this manager's own node.
+pub(crate) fn renew_own(core: &Core, csr: &[u8]) -> Result<String, Status> {
+    let snapshot = core.raft.snapshot();
+    let missing = || Status::failed_precondition("this manager's replica does not know its node");
+    let cluster = snapshot.cluster().ok_or_else(missing)?;
+    let node = snapshot.node(&core.node).ok_or_else(missing)?;
+    sign(cluster, node, csr)
+}
+
 /// A chain for the node, with the role it has now.
 fn sign(cluster: &Cluster, node: &Node, csr: &[u8]) -> Result<String, Status> {
     let authority = &cluster.root_ca;

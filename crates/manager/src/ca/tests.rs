@@ -9,6 +9,8 @@ use super::*;
 use crate::control::Control;
 use crate::testing::World;
 
+mod port;
+
 struct Joiner {
     key: NodeKey,
     csr: Vec<u8>,
