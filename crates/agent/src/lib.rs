@@ -91,6 +91,11 @@ pub enum AgentState {
         /// The node as the cluster holds it; `None` when this version cannot read it.
         node: Option<Box<Node>>,
     },
+    /// Its managers removed the node, for good. Its tasks end.
+    Removed {
+        /// What they said, for people.
+        why: String,
+    },
     /// Cannot go on, as it cannot keep what it is told any more. Containers go on.
     Failed {
         /// Why, for people.

@@ -92,6 +92,9 @@ impl<E: Executor> Sessions<E> {
             };
             let began = Instant::now();
             let (period, ended) = self.session(&manager).await;
+            if let Ended::Removed { why } = ended {
+                match self.removed(why).await {}
+            }
             if matches!(ended, Ended::Redescribed) {
                 info!(manager, why = %ended, "opens a new session");
                 self.managers.served(&manager);
@@ -111,6 +114,14 @@ impl<E: Executor> Sessions<E> {
             }
             self.state.send_replace(AgentState::Searching { why: format!("{manager}: {ended}") });
         }
+    }
+
+    /// Ends the tasks of a node that is no more: others have taken their places.
+    async fn removed(&mut self, why: String) -> Infallible {
+        warn!(why, "this node was removed from its cluster: its tasks end");
+        self.state.send_replace(AgentState::Removed { why });
+        self.worker.clear(self.obeyed).await;
+        std::future::pending().await
     }
 
     /// One session with `manager`; its heartbeat period if there was one, and why it ended.

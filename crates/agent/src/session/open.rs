@@ -17,6 +17,9 @@ const MESSAGE_LIMIT: usize = 64 << 20;
 /// Bounds of the heartbeat period a manager may ask for.
 const PERIODS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(60));
 
+/// Trailer of a refusal: the managers removed this node, and it never comes back.
+const REMOVED: &str = "swarm-removed";
+
 /// Why there is no session (any more).
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
@@ -29,6 +32,12 @@ pub(crate) enum Ended {
         /// What was under way.
         what: &'static str,
         /// What the manager said, or did not say.
+        why: String,
+    },
+    /// The node was removed from the cluster, for good.
+    #[error("{why}")]
+    Removed {
+        /// What the manager said.
         why: String,
     },
     /// What the node says of itself has changed, and a session is opened with that.
@@ -44,7 +53,10 @@ pub(crate) enum Ended {
 
 impl Ended {
     pub(crate) fn refused(what: &'static str) -> impl Fn(Status) -> Self {
-        move |status| Self::Lost { what, why: format!("{} ({})", status.message(), status.code()) }
+        move |status| match status.metadata().contains_key(REMOVED) {
+            true => Self::Removed { why: status.message().to_owned() },
+            false => Self::Lost { what, why: format!("{} ({})", status.message(), status.code()) },
+        }
     }
 
     pub(crate) fn silent(what: &'static str) -> Self {

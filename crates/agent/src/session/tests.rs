@@ -65,7 +65,10 @@ impl Agent {
     async fn connected_to(&mut self, to: &Manager) {
         let there = |state: &AgentState| match state {
             AgentState::Connected { manager, .. } => *manager == to.addr,
-            AgentState::Searching { .. } | AgentState::Failed { .. } | AgentState::Stopped => false,
+            AgentState::Searching { .. }
+            | AgentState::Removed { .. }
+            | AgentState::Failed { .. }
+            | AgentState::Stopped => false,
         };
         let reached = timeout(Duration::from_secs(20), self.state.wait_for(there)).await;
         assert!(reached.is_ok(), "not connected to {}", to.addr);
@@ -124,6 +127,23 @@ async fn a_node_that_leaves_ends_its_tasks_first() {
     agent.leave().await;
 
     assert_eq!((fake.count("stop", &web), fake.count("remove", &web)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_node_that_was_removed_ends_its_tasks_and_asks_no_more() {
+    let web = plain(1);
+    let manager = Manager::start(&[&web]).await;
+    let mut agent = Agent::start(&[&manager]);
+    manager.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
+
+    manager.change(|told| told.removed = true);
+    manager.hang_up();
+
+    let removed = |state: &AgentState| matches!(state, AgentState::Removed { .. });
+    timeout(Duration::from_secs(20), agent.state.wait_for(removed)).await.unwrap().unwrap();
+    agent.fake.until(|world| world.containers.is_empty()).await;
+    assert_eq!(manager.told.borrow().sessions.len(), 2);
+    agent.stop().await;
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub(super) struct Told {
     pub(super) index: u64,
     /// True when the manager is not fit to serve.
     pub(super) unfit: bool,
+    /// True when the node is part of the cluster no more.
+    pub(super) removed: bool,
     /// How the next reports are refused.
     pub(super) refusals: Vec<tonic::Code>,
 }
@@ -113,10 +115,15 @@ impl Dispatcher for Desk {
     type AssignmentsStream = Messages<v1::AssignmentsMessage>;
 
     async fn session(&self, request: Request<v1::SessionRequest>) -> Answer<Self::SessionStream> {
-        let unfit = self.change(|told| {
+        let (unfit, removed) = self.change(|told| {
             told.sessions.push(request.into_inner());
-            told.unfit
+            (told.unfit, told.removed)
         });
+        if removed {
+            let mut refusal = Status::permission_denied("the node was removed");
+            refusal.metadata_mut().insert("swarm-removed", "1".parse().unwrap());
+            return Err(refusal);
+        }
         if unfit {
             return Err(Status::unavailable("no quorum"));
         }
