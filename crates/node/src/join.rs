@@ -53,7 +53,12 @@ impl Inner {
 
     async fn join_whole(self: &Arc<Self>, with: &Joining) -> Result<Membership, NodeError> {
         let mut member = self.member.lock().await;
-        if member.is_some() || Membership::load(&self.options.state_dir)?.is_some() {
+        if member.is_some() {
+            return Err(NodeError::Member);
+        }
+        // It became part of one earlier, and its parts did not start.
+        if let Some(membership) = Membership::load(&self.options.state_dir)? {
+            *member = Some(self.resumed(membership).await?);
             return Err(NodeError::Member);
         }
         self.check_remotes(&with.remotes)?;

@@ -19,6 +19,7 @@ mod member;
 mod membership;
 mod only;
 mod purge;
+mod renewal;
 mod socket;
 mod tasks;
 mod volumes;

@@ -102,7 +102,7 @@ impl NodeLocal for Local {
             None => info.manager_addrs = member.managers(),
         }
         let failure = self.0.failure.borrow().clone();
-        info.error = failure.map(|reason| reason.to_string()).unwrap_or_default();
+        info.error = failure.map_or_else(|| member.trouble(), |reason| reason.to_string());
         info.set_state(match info.error.is_empty() {
             true => v1::LocalState::Active,
             false => v1::LocalState::Error,

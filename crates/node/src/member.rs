@@ -15,6 +15,7 @@ use swarm_net::Net;
 use swarm_types::object::node::{NodeState, TlsInfo};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::sync::DropGuard;
 
 use crate::managing::{self, Managing};
 use crate::membership::{Membership, Part};
@@ -38,6 +39,8 @@ pub(crate) struct Member {
     /// What a manager runs beside; `None` on a worker.
     pub(crate) managing: Option<Managing>,
     pub(crate) agent: Agent,
+    /// Ends with the member.
+    _renewal: DropGuard,
 }
 
 /// What a node shows to others and trusts in them, as it is on disk.
@@ -76,11 +79,22 @@ impl Member {
         }
         let state = match &*self.agent.state().borrow() {
             AgentState::Searching { why } => format!("no session with a manager: {why}"),
+            AgentState::Removed { why } => why.clone(),
             AgentState::Connected { .. } => "it has a session, the cluster does not show it".into(),
             AgentState::Failed { why } => why.clone(),
             AgentState::Stopped => "its agent has stopped".into(),
         };
         Err(NodeError::NotReady { waited_s: READY_DEADLINE.as_secs(), state })
+    }
+
+    /// What is wrong with a node that runs; empty when nothing is.
+    pub(crate) fn trouble(&self) -> String {
+        match &*self.agent.state().borrow() {
+            AgentState::Removed { .. } => {
+                "the node was removed from its cluster: run `swarm leave`, then join again".into()
+            }
+            _ => String::new(),
+        }
     }
 
     /// The managers a worker's node knows to reach, `HOST:PORT` each.
@@ -141,10 +155,11 @@ impl Inner {
             (None, Part::Manager { .. }) => Known::Others(Vec::new()),
         };
         let options = self.agent_options(&membership, net, papers.root_pem);
-        match Agent::start(options, known, papers.credentials).await {
+        match Agent::start(options, known, papers.credentials.clone()).await {
             Ok(agent) => {
                 self.control.to(managing.as_ref());
-                let member = Member { membership, managing, agent };
+                let renewal = self.renew_papers(papers.credentials, managing.as_ref(), &agent);
+                let member = Member { membership, managing, agent, _renewal: renewal };
                 self.watch(&member);
                 Ok(member)
             }
@@ -264,7 +279,9 @@ async fn ended(agent: &mut watch::Receiver<AgentState>) -> Option<String> {
         match &*agent.borrow_and_update() {
             AgentState::Failed { why } => return Some(why.clone()),
             AgentState::Stopped => return None,
-            AgentState::Searching { .. } | AgentState::Connected { .. } => {}
+            AgentState::Searching { .. }
+            | AgentState::Connected { .. }
+            | AgentState::Removed { .. } => {}
         }
         agent.changed().await.ok()?;
     }

@@ -30,15 +30,17 @@ fn rows(info: &NodeInfo) -> Vec<(&'static str, String)> {
     if !info.error.is_empty() {
         rows.push((" Error", info.error.clone()));
     }
+    if info.node.is_some() {
+        rows.push((" Is Manager", info.is_manager.to_string()));
+        rows.push((" Node Address", info.address.clone()));
+    }
     if let Some(cluster) = &info.cluster {
         rows.extend([
-            (" Is Manager", info.is_manager.to_string()),
             (" ClusterID", cluster.to_string()),
             (" Leader", id(info.leader.map(|id| id.to_string()))),
             (" Managers", info.managers.to_string()),
             (" Nodes", info.nodes.to_string()),
             (" Raft Index", info.applied_index.to_string()),
-            (" Node Address", info.address.clone()),
         ]);
     }
     rows.extend([

@@ -137,3 +137,21 @@ fn a_worker_is_drained_leaves_is_removed_and_joins_anew() {
     worker.start_daemon();
     listed(&manager, again.ok(), "Ready");
 }
+
+/// Others take the places of its tasks at once: they must not run on here.
+#[test]
+fn a_worker_that_is_removed_while_it_is_heard_ends_its_tasks() {
+    let (manager, worker, id) = joined();
+    serve(&manager, "4");
+    running([(&manager, 2), (&worker, 2)]);
+
+    assert_eq!(manager.swarm(&["node", "rm", "--force", &id]).ok(), id);
+
+    running([(&manager, 4), (&worker, 0)]);
+    let info = worker.swarm(&["info"]);
+    for line in ["Swarm: error", "Error: the node was removed from its cluster"] {
+        assert!(info.ok().contains(line), "{line} in {info}");
+    }
+    assert_eq!(worker.swarm(&["leave"]).ok(), "Node left the swarm.");
+    listed(&manager, join(&manager, &worker).ok(), "Ready");
+}

@@ -1,0 +1,229 @@
+//! Renews the node's certificate, and swaps it while connections run.
+//!
+//! At a moment of the node's own between half and four fifths of the certificate's life, so that
+//! nodes that joined together do not come together. The key stays the same: whatever becomes of
+//! an answer, the node has a certificate for it. Connections that are open keep the old
+//! certificate; the agent opens a new session when it expires.
+
+use std::future::Future;
+use std::time::Duration;
+
+use swarm_agent::{Agent, AgentState};
+use swarm_crypto::Certificate;
+use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
+use swarm_crypto::tls::{self, Credentials};
+use swarm_manager::Authority;
+use swarm_proto::v1;
+use swarm_proto::v1::ca_client::CaClient;
+use swarm_types::{Cluster, IdSource, Timestamp};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::managing::Managing;
+use crate::{Inner, NodeError};
+
+/// Percent of its life after which a certificate is renewed: at least and at most.
+const SHARE: (u32, u32) = (50, 80);
+/// Longest sleep: the clock on the wall may be set meanwhile.
+const LOOK: Duration = Duration::from_secs(10 * 60);
+/// Pause after a try that failed.
+const RETRY: Duration = Duration::from_secs(5 * 60);
+/// How long a manager may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Who signs.
+enum Signer {
+    /// The manager on this node.
+    Own(Authority),
+    /// The manager that the agent has its session with.
+    Session(watch::Receiver<AgentState>, Credentials),
+}
+
+impl Inner {
+    /// Renews the certificate whenever it is due, until the guard is dropped.
+    pub(crate) fn renew_papers(
+        &self,
+        credentials: Credentials,
+        managing: Option<&Managing>,
+        agent: &Agent,
+    ) -> DropGuard {
+        let signer = match managing {
+            Some(managing) => Signer::Own(managing.manager.authority()),
+            None => Signer::Session(agent.state(), credentials.clone()),
+        };
+        let (stop, files) = (CancellationToken::new(), self.certificate_files());
+        let stopped = stop.clone();
+        self.tracker.spawn(async move {
+            stopped.run_until_cancelled(keep(files, credentials, signer)).await;
+        });
+        stop.drop_guard()
+    }
+}
+
+async fn keep(
+    files: Result<CertificateFiles, NodeError>,
+    credentials: Credentials,
+    signer: Signer,
+) {
+    let files = match files {
+        Ok(files) => files,
+        Err(error) => {
+            tracing::error!(%error, "the node's certificate is not renewed");
+            return;
+        }
+    };
+    let mut share = IdSource::system().between(SHARE.0, SHARE.1);
+    while let Some(certificate) = credentials.certificate() {
+        let left = due(&certificate, share).0.saturating_sub(Timestamp::now().0);
+        if let Ok(left @ 1..) = u64::try_from(left) {
+            sleep(Duration::from_nanos(left).min(LOOK)).await;
+            continue;
+        }
+        match renew(&files, &credentials, |csr| signer.sign(csr)).await {
+            Ok(()) => {
+                share = IdSource::system().between(SHARE.0, SHARE.1);
+                tracing::info!("the node's certificate was renewed");
+            }
+            Err(error) => {
+                tracing::warn!(error, "the node's certificate was not renewed; it is tried again");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// When that share of the life of a certificate is over.
+fn due(certificate: &Certificate, percent: u32) -> Timestamp {
+    let begun = certificate.not_before.after(Cluster::CERT_BACKDATE);
+    let life = certificate.not_after.0.saturating_sub(begun.0).max(0);
+    Timestamp(begun.0.saturating_add(life / 100 * i64::from(percent)))
+}
+
+/// Has the key signed again, keeps the certificate, and shows it from now on.
+async fn renew<F>(
+    files: &CertificateFiles,
+    credentials: &Credentials,
+    sign: impl FnOnce(Vec<u8>) -> F,
+) -> Result<(), String>
+where
+    F: Future<Output = Result<String, String>>,
+{
+    let told = |error: &dyn std::error::Error| crate::local::with_causes(error);
+    let missing = || "the node's certificate is missing".to_owned();
+    let old = files.load().map_err(|error| told(&error))?.ok_or_else(missing)?;
+    let root = files.root().map_err(|error| told(&error))?.ok_or_else(missing)?;
+    let csr = old.key.csr().map_err(|error| told(&error))?;
+    let identity = old.certificate.identity;
+
+    let chain = sign(csr).await?;
+    let new = NodeCertificate::new(chain, old.key).map_err(|error| told(&error))?;
+    let signed = new.certificate.identity;
+    if (signed.node, signed.cluster) != (identity.node, identity.cluster) {
+        return Err("the certificate that was signed is another node's".to_owned());
+    }
+    files.save(&new).map_err(|error| told(&error))?;
+    credentials.replace(&new, &root).map_err(|error| told(&error))
+}
+
+impl Signer {
+    async fn sign(&self, csr: Vec<u8>) -> Result<String, String> {
+        match self {
+            Self::Own(authority) => {
+                authority.renew(&csr).map_err(|refusal| refusal.message().to_owned())
+            }
+            Self::Session(agent, credentials) => {
+                let manager = match &*agent.borrow() {
+                    AgentState::Connected { manager, .. } => manager.clone(),
+                    _ => return Err("there is no session with a manager".to_owned()),
+                };
+                let channel = tls::channel(&manager, credentials);
+                let mut ca = CaClient::new(channel.map_err(|error| error.to_string())?);
+                let request = v1::RenewNodeCertificateRequest { csr };
+                match timeout(ANSWER, ca.renew_node_certificate(request)).await {
+                    Ok(Ok(answer)) => Ok(answer.into_inner().chain),
+                    Ok(Err(refusal)) => Err(format!("{manager}: {}", refusal.message())),
+                    Err(_) => Err(format!("{manager}: no answer in time")),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_crypto::Identity;
+    use swarm_crypto::ca::{NodeKey, RootCa};
+    use swarm_types::spec::node::NodeRole;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    struct World {
+        root: RootCa,
+        identity: Identity,
+        files: CertificateFiles,
+        credentials: Credentials,
+        _dir: tempfile::TempDir,
+    }
+
+    /// A worker whose certificate was signed at that time for a day.
+    fn world(at: Timestamp) -> World {
+        let (dir, mut ids) = (tempfile::tempdir().unwrap(), IdSource::seeded(1));
+        let identity = Identity { node: ids.draw(), role: NodeRole::Worker, cluster: ids.draw() };
+        let (root, key) = (RootCa::generate(at).unwrap(), NodeKey::generate().unwrap());
+        let chain = root.issue(&key.csr().unwrap(), &identity, DAY, at).unwrap();
+        let node = NodeCertificate::new(chain, key).unwrap();
+        let files = CertificateFiles::open(dir.path()).unwrap();
+        files.save_root(root.cert_pem()).unwrap();
+        files.save(&node).unwrap();
+        let credentials = Credentials::node(&node, root.cert_pem()).unwrap();
+        World { root, identity, files, credentials, _dir: dir }
+    }
+
+    #[test]
+    fn a_certificate_is_due_between_half_and_four_fifths_of_its_life() {
+        let now = Timestamp(1_790_000_000_000_000_000);
+        let certificate = world(now).credentials.certificate().unwrap();
+
+        assert_eq!(due(&certificate, SHARE.0), now.after(DAY / 2));
+        assert_eq!(due(&certificate, SHARE.1), now.after(DAY * 4 / 5));
+    }
+
+    #[tokio::test]
+    async fn a_renewed_certificate_is_kept_and_shown_and_its_key_is_the_same() {
+        let now = Timestamp::now();
+        let world = world(Timestamp(now.0 - 20 * 3_600_000_000_000));
+        let before = world.credentials.certificate().unwrap();
+
+        let signed = renew(&world.files, &world.credentials, async |csr: Vec<u8>| {
+            Ok(world.root.issue(&csr, &world.identity, DAY, now).unwrap())
+        });
+        signed.await.unwrap();
+
+        let shown = world.credentials.certificate().unwrap();
+        assert!(shown.not_after > before.not_after);
+        assert_eq!((shown.identity, shown.fingerprint), (before.identity, before.fingerprint));
+        assert_eq!(world.files.load().unwrap().unwrap().certificate, shown);
+    }
+
+    #[tokio::test]
+    async fn what_was_not_signed_or_is_another_nodes_changes_nothing() {
+        let world = world(Timestamp::now());
+        let before = world.credentials.certificate();
+        let other = Identity { node: IdSource::seeded(9).draw(), ..world.identity };
+
+        let refused = renew(&world.files, &world.credentials, async |_| Err("no".to_owned()));
+        assert_eq!(refused.await, Err("no".to_owned()));
+        let foreign = renew(&world.files, &world.credentials, async |csr: Vec<u8>| {
+            Ok(world.root.issue(&csr, &other, DAY, Timestamp::now()).unwrap())
+        });
+        assert!(foreign.await.unwrap_err().contains("another node's"));
+        let garbage = renew(&world.files, &world.credentials, async |_| Ok(String::new()));
+        assert!(garbage.await.is_err());
+
+        assert_eq!(world.credentials.certificate(), before);
+        assert_eq!(world.files.load().unwrap().map(|it| it.certificate), before);
+    }
+}
