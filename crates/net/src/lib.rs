@@ -22,7 +22,7 @@ mod lease;
 mod names;
 mod net;
 mod netlink;
-mod netns;
+pub mod netns;
 mod observe;
 mod ports;
 mod subnet;

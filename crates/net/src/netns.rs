@@ -33,7 +33,11 @@ pub(crate) async fn on_thread<T: Send + 'static>(
 }
 
 /// Makes a namespace, moves the calling thread into it, and binds it to `path`.
-pub(crate) fn make(path: &Path) -> io::Result<File> {
+///
+/// # Errors
+///
+/// What the kernel says; the thread may be in the namespace then.
+pub fn make(path: &Path) -> io::Result<File> {
     remove(path)?;
     unshare(CloneFlags::CLONE_NEWNET)?;
     File::create(path)?;
@@ -42,7 +46,11 @@ pub(crate) fn make(path: &Path) -> io::Result<File> {
 }
 
 /// Opens the namespace bound to `path`; `None` if there is none, as after a reboot.
-pub(crate) fn find(path: &Path) -> io::Result<Option<File>> {
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn find(path: &Path) -> io::Result<Option<File>> {
     match File::open(path) {
         Ok(file) => Ok((fstatfs(&file)?.filesystem_type() == NSFS).then_some(file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -51,12 +59,20 @@ pub(crate) fn find(path: &Path) -> io::Result<Option<File>> {
 }
 
 /// Moves the calling thread into a namespace.
-pub(crate) fn enter(netns: &File) -> io::Result<()> {
+///
+/// # Errors
+///
+/// When the kernel does not let it.
+pub fn enter(netns: &File) -> io::Result<()> {
     Ok(setns(netns, CloneFlags::CLONE_NEWNET)?)
 }
 
 /// Unbinds and removes `path`. The namespace ends with its last process.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+///
+/// When the file cannot be removed.
+pub fn remove(path: &Path) -> io::Result<()> {
     while umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
