@@ -42,9 +42,21 @@ pub(crate) struct Global {
 }
 
 /// The options of [`Global`] that these commands have no use for.
-const UNUSED: [(&str, &[&str]); 26] = [
+const UNUSED: [(&str, &[&str]); 38] = [
     ("completion", &["format", "quiet", "socket"]),
     ("daemon", &["format", "quiet"]),
+    ("dev down", &["format", "socket"]),
+    ("dev exec", &["format", "quiet", "socket"]),
+    ("dev heal", &["format", "quiet", "socket"]),
+    ("dev image load", &["format", "socket"]),
+    ("dev kill", &["format", "quiet", "socket"]),
+    ("dev logs", &["format", "quiet", "socket"]),
+    ("dev partition", &["format", "quiet", "socket"]),
+    ("dev pause", &["format", "quiet", "socket"]),
+    ("dev resume", &["format", "quiet", "socket"]),
+    ("dev start", &["format", "quiet", "socket"]),
+    ("dev status", &["socket"]),
+    ("dev up", &["socket"]),
     ("events", &["quiet"]),
     ("exec", &["format", "quiet"]),
     ("help", &["format", "quiet", "socket"]),

@@ -13,7 +13,7 @@ pub fn floor(package: &str) -> Option<u8> {
         "swarm-proto" | "swarm-state" | "swarm-crypto" | "swarm-compose" | "swarm-template" => 1,
         "swarm-planner" | "swarm-raft" | "swarm-net" | "swarm-runtime" | "swarm-client" => 2,
         "swarm-manager" | "swarm-agent" | "swarm-docker" => 3,
-        "swarm-node" => 4,
+        "swarm-node" | "swarm-dev" => 4,
         "swarm" => 5,
         _ => return None,
     })

@@ -72,7 +72,7 @@ fn heavy_dependencies_stay_in_their_crates() {
         ("containerd-client", &["swarm-runtime"]),
         ("chacha20poly1305", &["swarm-crypto"]),
         ("rcgen", &["swarm-crypto"]),
-        ("rtnetlink", &["swarm-net"]),
+        ("rtnetlink", &["swarm-net", "swarm-dev"]),
         ("clap", &["swarm", "mkimage"]),
         ("anyhow", &["swarm", "mkimage"]),
     ];

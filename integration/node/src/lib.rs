@@ -15,7 +15,7 @@ mod view;
 mod wait;
 
 pub use netns::{Netns, wire};
-pub use node::Node;
+pub use node::{Node, program};
 pub use ran::Ran;
 pub use stream::Stream;
 pub use task::{Process, Row};

@@ -372,7 +372,12 @@ impl Drop for Node {
 }
 
 /// The program, built beside the test: `target/debug/deps/node-...` runs `target/debug/swarm`.
-fn program() -> PathBuf {
+///
+/// # Panics
+///
+/// When it is not there.
+#[must_use]
+pub fn program() -> PathBuf {
     let this = std::env::current_exe().unwrap_or_else(|why| panic!("find this program: {why}"));
     let beside =
         this.ancestors().skip(1).find(|dir| !dir.ends_with("deps") && !dir.ends_with("examples"));

@@ -18,7 +18,9 @@ pub struct Ran {
 }
 
 impl Ran {
-    pub(crate) fn new(line: String, output: &Output) -> Self {
+    /// What `line` came to.
+    #[must_use]
+    pub fn new(line: String, output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         Self { line, code: output.status.code(), stdout, stderr }

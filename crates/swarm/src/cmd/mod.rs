@@ -2,6 +2,7 @@
 
 mod completion;
 mod daemon;
+mod dev;
 mod events;
 mod exec;
 mod explain;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Events(events::Events),
     /// Show what each node thinks of a task
     Explain(explain::Explain),
+    /// A cluster on this machine
+    Dev(dev::Dev),
     /// Print a script that completes commands in a shell
     Completion(completion::Completion),
     /// Show the versions of this program and of the node
@@ -82,6 +85,7 @@ pub(crate) async fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
         Command::Completion(command) => completion::run(&command, out),
         Command::Help(command) => help::run(&command, out),
         Command::Version(command) => version::run(command, &client(), out).await,
+        Command::Dev(command) => dev::run(command, out).await,
         Command::Init(command) => init::run(command, &client(), out).await,
         Command::Join(command) => join::run(command, &client(), out).await,
         Command::JoinToken(command) => join_token::run(command, &client(), out).await,

@@ -1,0 +1,39 @@
+//! A node's containerd: its own root, state and sockets, and nothing that tasks do not need.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::DevError;
+use crate::place::NodePlace;
+
+pub(crate) fn config(place: &NodePlace) -> PathBuf {
+    place.dir.join("containerd.toml")
+}
+
+pub(crate) fn write_config(place: &NodePlace) -> Result<(), DevError> {
+    let path = config(place);
+    fs::write(&path, text(place)).map_err(DevError::io("write", &path))
+}
+
+/// Without the plug-ins it starts in a moment: some of them look for what no node here has.
+fn text(place: &NodePlace) -> String {
+    let (dir, socket) = (place.dir.display(), place.containerd_socket());
+    let (socket, state) = (socket.display(), place.containerd_state());
+    let state = state.display();
+    format!(
+        r#"version = 2
+root = "{dir}/containerd"
+state = "{state}"
+disabled_plugins = [
+  "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
+]
+[grpc]
+address = "{socket}"
+[ttrpc]
+address = "{socket}.ttrpc"
+"#
+    )
+}
