@@ -2,12 +2,13 @@
 
 use std::error::Error;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "ca.proto",
     "changes.proto",
     "control.proto",
     "dispatcher.proto",
     "node.proto",
+    "raft.proto",
     "records.proto",
 ];
 
