@@ -4,8 +4,10 @@
 //! fixed amount and that snapshot, so that writing snapshots never costs more than writing the
 //! log did. A fixed amount of log stays, for members that are a little behind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::log::Log;
@@ -23,6 +25,9 @@ pub(crate) struct Compactor {
     pub(crate) log: Log,
     pub(crate) snapshots: Snapshots,
     pub(crate) limits: Limits,
+    /// Held while a snapshot is made, or put into use for another member: raft takes the end of
+    /// the one for the end of the other.
+    pub(crate) turn: Arc<Mutex<()>>,
 }
 
 impl Compactor {
@@ -31,6 +36,7 @@ impl Compactor {
         loop {
             let due = self.limits.snapshot_after.max(self.snapshots.size());
             self.log.outgrown(due).await;
+            let _turn = self.turn.lock().await;
             if self.compact().await.is_none() {
                 return;
             }
@@ -45,7 +51,9 @@ impl Compactor {
         let written = metrics.wait_for(|now| now.snapshot > before || now.running_state.is_err());
         let Ok(written) = timeout(PATIENCE, written).await else { return Some(()) };
         let reaches = written.ok().filter(|now| now.running_state.is_ok())?.snapshot?.index;
-        if let Some(point) = self.log.purge_point(self.limits.keep_log) {
+        // Whoever is being sent a snapshot goes on with the log after it; the next one purges.
+        let purgeable = !self.snapshots.is_sending();
+        if let Some(point) = self.log.purge_point(self.limits.keep_log).filter(|_| purgeable) {
             self.raft.trigger().purge_log(point.min(reaches)).await.ok()?;
         }
         Some(())

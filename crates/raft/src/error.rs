@@ -208,6 +208,54 @@ pub enum ReadError {
     Stopped(#[from] StopReason),
 }
 
+/// Why the membership did not change. Every change may be tried again, here or elsewhere.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum MembershipError {
+    /// Nobody is known to lead, or that one does; nothing was changed.
+    #[error("not the leader{}", named(leader.as_ref()))]
+    NotLeader {
+        /// Who leads, as far as is known.
+        leader: Option<NodeId>,
+    },
+    /// The managers left would have no quorum; nothing was changed.
+    #[error(
+        "the change needs {needed} managers that answer; there are {}: {}; bring managers back \
+         first",
+        reachable.len(),
+        list(reachable)
+    )]
+    Quorum {
+        /// The managers that answer.
+        reachable: Vec<NodeId>,
+        /// How many of them the membership after the change needs.
+        needed: usize,
+    },
+    /// The newcomer did not catch up with the log in time; it does not vote.
+    #[error("node {node} did not catch up with the others in time")]
+    Behind {
+        /// The newcomer.
+        node: NodeId,
+    },
+    /// There would be no manager left.
+    #[error("this is the last manager; removing it would end the cluster")]
+    LastManager,
+    /// Other changes wait already; nothing was changed.
+    #[error("other managers are being added or removed; try again in {} ms", retry_after.as_millis())]
+    Busy {
+        /// When there should be room again.
+        retry_after: Duration,
+    },
+    /// It may still happen; look at the members, or try again.
+    #[error("no answer within {} ms: whether the change happens is not known", waited.as_millis())]
+    Unknown {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The store has stopped.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+}
+
 fn named(leader: Option<&NodeId>) -> String {
     leader.map_or_else(|| "; none is known".into(), |leader| format!("; node {leader} is"))
 }

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::error::ProposeError;
+use crate::leadership::Leadership;
 use crate::options::Limits;
 
 /// Bytes of groups in an entry, unless one group alone has more.
@@ -42,6 +43,8 @@ pub(crate) struct Waiting {
     pub(crate) group: Arc<Group>,
     pub(crate) size: usize,
     pub(crate) since: Instant,
+    /// The leadership it belongs to, when it may be written under no other.
+    pub(crate) led: Option<Leadership>,
     pub(crate) answer: Answer,
 }
 
@@ -89,6 +92,12 @@ impl Lanes {
         queue.waiting.push_back(waiting);
         self.filled.notify_one();
         Ok(())
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        let queues = self.queues();
+        queues.control.waiting.is_empty() && queues.status.waiting.is_empty()
     }
 
     /// The groups of the next entry; waits until there is one.
@@ -155,7 +164,7 @@ mod tests {
         let mut ids = IdSource::seeded(size as u64);
         let changes = (0..changes).map(|_| Change::RemoveTask(ids.draw())).collect();
         let group = Arc::new(Group { request: ids.draw(), expect: Vec::new(), changes });
-        (Waiting { group, size, since: Instant::now(), answer }, waiter)
+        (Waiting { group, size, since: Instant::now(), led: None, answer }, waiter)
     }
 
     fn sizes(taken: &[Waiting]) -> Vec<usize> {

@@ -46,34 +46,54 @@ pub(crate) struct Leaderships {
     pub(crate) proposer: Proposer,
     pub(crate) lease: Duration,
     pub(crate) incarnation: u64,
+    pub(crate) office: watch::Receiver<Office>,
+}
+
+/// What this member does with the leadership it may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Office {
+    /// It leads when it can.
+    #[default]
+    Held,
+    /// It takes nothing new, and ends what it began.
+    Closing,
+    /// It leads no more, and waits for the one it hands over to.
+    Left,
 }
 
 impl Leaderships {
     /// Runs until raft ends; the owner drops it to stop it.
     pub(crate) async fn run(mut self) {
         let mut confirmed = None;
+        let (mut metrics, mut seen) = (self.metrics.borrow_and_update().clone(), Instant::now());
         loop {
-            let metrics = self.metrics.borrow_and_update().clone();
-            let seen = Instant::now();
+            // The age of an acknowledgement is as of when raft told it: nothing new means that it
+            // has grown older.
+            if self.metrics.has_changed().unwrap_or(false) {
+                (metrics, seen) = (self.metrics.borrow_and_update().clone(), Instant::now());
+            }
             if let Err(fatal) = &metrics.running_state {
                 self.proposer.fault.raise(StopReason::Raft(fatal.to_string()));
                 break;
             }
+            let office = *self.office.borrow_and_update();
             let (found, expires) = assess(&metrics, seen, self.lease, self.incarnation);
-            if let Leadership::Leader { term, .. } = found {
-                if confirmed != Some(term) {
-                    confirmed = self.confirm(term).await.then_some(term);
-                }
-            } else {
-                confirmed = None;
-            }
             let (found, expires) = match found {
-                // To be tried again, also when nothing else happens.
-                Leadership::Leader { .. } if confirmed.is_none() => {
+                Leadership::Leader { .. } if office == Office::Left => (Leadership::NoQuorum, None),
+                Leadership::Leader { term, .. } if confirmed != Some(term) => {
+                    confirmed = self.confirm(term).await.then_some(term);
+                    if confirmed.is_some() {
+                        // That took time: look again before it is told.
+                        continue;
+                    }
+                    // To be tried again, also when nothing else happens.
                     (Leadership::NoQuorum, Some(Instant::now() + self.lease))
                 }
                 found => (found, expires),
             };
+            if !matches!(found, Leadership::Leader { .. }) {
+                confirmed = None;
+            }
             self.tell(found);
             if !self.wait(expires).await {
                 break;
@@ -91,7 +111,12 @@ impl Leaderships {
             }
         };
         tokio::select! {
-            changed = self.metrics.changed() => changed.is_ok(),
+            changed = self.metrics.changed() => {
+                // Waiting took note of it; `run` has not looked yet.
+                self.metrics.mark_changed();
+                changed.is_ok()
+            }
+            changed = self.office.changed() => changed.is_ok(),
             () = expiry => true,
             _ = self.proposer.fault.raised() => false,
         }
@@ -148,7 +173,7 @@ fn assess(
     }
     let age = metrics.millis_since_quorum_ack.map(Duration::from_millis);
     match age.and_then(|age| lease.checked_sub(age)) {
-        Some(left) if !left.is_zero() => (leader, Some(seen + left)),
+        Some(left) if Instant::now() < seen + left => (leader, Some(seen + left)),
         _ => (Leadership::NoQuorum, None),
     }
 }

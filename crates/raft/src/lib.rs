@@ -7,21 +7,34 @@
 //! An acknowledgement is given only after its entry and the mark are synced. Whatever cannot be
 //! trusted on a start is refused by name; whatever fails while running stops the store for good.
 //!
-//! Start reading at [`Raft`], then `propose` (group commit), `log` (what is on disk, and in
-//! which order), `machine` and `hub` (how state is published), `compact` and `snapshot`.
+//! Members speak to each other over what [`Dial`] makes and [`Raft::service`] serves. Any of them
+//! takes proposals and reads; only the leader carries them out.
+//!
+//! Start reading at [`Raft`], then `ask` and `propose` (group commit), `log` (what is on disk,
+//! and in which order), `machine` and `hub` (how state is published), `compact` and `snapshot`;
+//! `link`, `door` and `message` are the way between members, `members` changes who they are.
 
 #![warn(missing_docs)]
 
+mod ask;
+mod begin;
 mod compact;
+mod dial;
 mod disk;
+mod door;
 mod error;
+mod failure;
 mod fault;
+mod hand_over;
 mod hub;
 mod lanes;
 mod leadership;
+mod link;
 mod log;
 mod machine;
 mod mark;
+mod members;
+mod message;
 mod network;
 mod options;
 mod propose;
@@ -33,7 +46,10 @@ mod snapshot;
 mod tests;
 mod type_config;
 
-pub use error::{OpenError, ProposeError, ReadError, StopReason};
+pub use ask::Stale;
+pub use dial::Dial;
+pub use door::Service;
+pub use error::{MembershipError, OpenError, ProposeError, ReadError, StopReason};
 pub use hub::{Watch, WatchError};
 pub use lanes::Lane;
 pub use leadership::Leadership;

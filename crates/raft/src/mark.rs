@@ -29,6 +29,9 @@ const FILE_LEN: usize = 2 * HALF;
 const HEAD: usize = 8 + 4 + 4 + 8 + 4;
 const MAC: usize = 32;
 
+/// The epoch of a cluster that was founded and never forced anew.
+pub(crate) const FIRST_EPOCH: u64 = 1;
+
 /// What the store has promised.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Mark {
@@ -46,6 +49,8 @@ pub(crate) struct Mark {
     pub(crate) snapshot: Option<SnapshotRef>,
     /// Whether founding or joining was completed.
     pub(crate) complete: bool,
+    /// Grows with every forced new cluster; members of another epoch are strangers.
+    pub(crate) epoch: u64,
 }
 
 /// An entry and the tag that stands for it and all before it.
@@ -95,6 +100,9 @@ struct MarkRecord {
     snapshot: Option<SnapshotRefRecord>,
     #[prost(bool, tag = "7")]
     complete: bool,
+    /// 0 stands for the first.
+    #[prost(uint64, tag = "8")]
+    epoch: u64,
 }
 
 impl From<&Mark> for MarkRecord {
@@ -113,6 +121,7 @@ impl From<&Mark> for MarkRecord {
             floor: mark.floor.map(anchor),
             snapshot: mark.snapshot.map(snapshot),
             complete: mark.complete,
+            epoch: if mark.epoch == FIRST_EPOCH { 0 } else { mark.epoch },
         }
     }
 }
@@ -137,6 +146,7 @@ impl TryFrom<MarkRecord> for Mark {
             floor: record.floor.map(anchor).transpose()?,
             snapshot: record.snapshot.map(snapshot).transpose()?,
             complete: record.complete,
+            epoch: record.epoch.max(FIRST_EPOCH),
         })
     }
 }

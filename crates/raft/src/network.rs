@@ -1,64 +1,132 @@
-//! The way to other members. There is no transport: every member counts as unreachable, by
-//! name. A cluster of one never calls this.
+//! openraft's view of the way to other members.
+//!
+//! A member that cannot be reached is left alone for one heartbeat; everything else is tried
+//! again when openraft likes.
 
 use std::future::Future;
+use std::iter;
 
-use openraft::error::{Fatal, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::error::{
+    Fatal, NetworkError, RPCError, RaftError, ReplicationClosed, StreamingError, Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{OptionalSend, Snapshot};
+use std::time::Duration;
 
+use crate::dial::Lost;
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::message::{Answer, Ask};
+use crate::snapshot::Snapshots;
 use crate::type_config::{Member, MemberId, Types, Vote};
 
-pub(crate) struct Nowhere;
-
-/// One member that cannot be reached.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("manager {0} cannot be reached: this version speaks to no other manager")]
-pub(crate) struct Away(Member);
-
-impl Away {
-    fn unreachable(&self) -> Unreachable {
-        Unreachable::new(self)
-    }
+/// Makes clients.
+#[derive(Clone)]
+pub(crate) struct Network {
+    pub(crate) link: Link,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) heartbeat: Duration,
+    pub(crate) fault: Fault,
 }
 
-impl RaftNetworkFactory<Types> for Nowhere {
-    type Network = Away;
+/// Speaks to one member.
+pub(crate) struct Client {
+    network: Network,
+    to: MemberId,
+    member: Member,
+}
 
-    async fn new_client(&mut self, _: MemberId, member: &Member) -> Away {
-        Away(member.clone())
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Client;
+
+    async fn new_client(&mut self, to: MemberId, member: &Member) -> Client {
+        Client { network: self.clone(), to, member: member.clone() }
     }
 }
 
 type Failed = RPCError<MemberId, Member, RaftError<MemberId>>;
 
-impl RaftNetwork<Types> for Away {
+fn failed(lost: &Lost) -> Failed {
+    match lost {
+        Lost::Unreached(_) | Lost::Refused(_) => Unreachable::new(lost).into(),
+        Lost::Silent(_) => NetworkError::new(lost).into(),
+    }
+}
+
+fn unexpected() -> Lost {
+    Lost::Refused("the answer is to another question".into())
+}
+
+impl Client {
+    async fn ask(&self, ask: Ask, option: &RPCOption) -> Result<Answer, Failed> {
+        let member = (self.to, &self.member);
+        let answered = self.network.link.ask(member, &ask, option.hard_ttl()).await;
+        answered.map_err(|lost| failed(&lost))
+    }
+
+    /// Sends the snapshot; `None` when nobody came to take it.
+    async fn send(&self, vote: Vote, snapshot: Snapshot<Types>) -> Result<Answer, Lost> {
+        let (parts, outgoing) = Link::parts();
+        let reading = self.network.snapshots.send(vote, snapshot.meta, *snapshot.snapshot, parts);
+        let sending = self.network.link.install((self.to, &self.member), outgoing);
+        let (read, sent) = tokio::join!(reading, sending);
+        if let Err(reason) = read {
+            // A snapshot in use that cannot be read is a damaged disk.
+            self.network.fault.raise(reason);
+        }
+        sent
+    }
+}
+
+impl RaftNetwork<Types> for Client {
     async fn append_entries(
         &mut self,
-        _: AppendEntriesRequest<Types>,
-        _: RPCOption,
+        append: AppendEntriesRequest<Types>,
+        option: RPCOption,
     ) -> Result<AppendEntriesResponse<MemberId>, Failed> {
-        Err(self.unreachable().into())
+        match self.ask(Ask::Append(append), &option).await? {
+            Answer::Append(response) => Ok(response),
+            _ => Err(failed(&unexpected())),
+        }
     }
 
     async fn vote(
         &mut self,
-        _: VoteRequest<MemberId>,
-        _: RPCOption,
+        ballot: VoteRequest<MemberId>,
+        option: RPCOption,
     ) -> Result<VoteResponse<MemberId>, Failed> {
-        Err(self.unreachable().into())
+        match self.ask(Ask::Vote(ballot), &option).await? {
+            Answer::Vote(response) => Ok(response),
+            _ => Err(failed(&unexpected())),
+        }
     }
 
     async fn full_snapshot(
         &mut self,
-        _: Vote,
-        _: Snapshot<Types>,
-        _: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        vote: Vote,
+        snapshot: Snapshot<Types>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _: RPCOption,
     ) -> Result<SnapshotResponse<MemberId>, StreamingError<Types, Fatal<MemberId>>> {
-        Err(self.unreachable().into())
+        let sent = tokio::select! {
+            sent = self.send(vote, snapshot) => sent,
+            closed = cancel => return Err(closed.into()),
+        };
+        match sent {
+            Ok(Answer::Installed(vote)) => Ok(SnapshotResponse::new(vote)),
+            Ok(_) => Err(Unreachable::new(&unexpected()).into()),
+            // Whatever it was, the whole snapshot goes again: not at once.
+            Err(lost) => {
+                tracing::warn!(member = %self.member, %lost, "a snapshot was not taken");
+                Err(Unreachable::new(&lost).into())
+            }
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(iter::repeat(self.network.heartbeat))
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use swarm_types::NodeId;
 
+use crate::dial::Dial;
 use crate::error::OpenError;
 
 /// Where the store is, who this member is, and how patient and big things are.
@@ -24,6 +25,8 @@ pub struct Options {
     pub election: (Duration, Duration),
     /// Bounds.
     pub limits: Limits,
+    /// How other managers are reached.
+    pub dial: Dial,
 }
 
 /// Bounds on memory and disk.
@@ -68,6 +71,7 @@ impl Options {
             heartbeat: Duration::from_millis(150),
             election: (Duration::from_millis(600), Duration::from_millis(900)),
             limits: Limits::default(),
+            dial: Dial::nowhere(),
         }
     }
 

@@ -44,6 +44,14 @@ impl Proposer {
                 waiting.into_iter().for_each(|one| tell(one, Err(error.clone())));
                 continue;
             }
+            let (waiting, old): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|one| one.led.is_none_or(|led| led == leader));
+            for one in old {
+                tell(one, Err(ProposeError::NotLeader { leader: None }));
+            }
+            if waiting.is_empty() {
+                continue;
+            }
             let check = self.hub.check().filter(|check| Some(check.index) > checked);
             let mut lost = leads.clone();
             tokio::select! {

@@ -1,55 +1,66 @@
 //! The handle everybody holds, and the life of the store behind it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 
-use swarm_crypto::seal::Sealer;
-use swarm_state::{Accepted, Snapshot};
-use swarm_types::{Group, NodeId};
-use tokio::sync::{mpsc, oneshot, watch};
+use swarm_state::Snapshot;
+use swarm_types::NodeId;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
+use crate::ask::Vouched;
 use crate::compact::Compactor;
-use crate::disk::Disk;
-use crate::error::{OpenError, ProposeError, ReadError, StopReason};
+use crate::door::{Door, Service};
+use crate::error::{OpenError, StopReason};
 use crate::fault::Fault;
 use crate::hub::{Hub, Watch};
-use crate::lanes::{GROUP_BYTES, Lane, Lanes, Waiting};
-use crate::leadership::{Leadership, Leaderships};
-use crate::log::{self, Found, Founding, Log, Seal};
+use crate::lanes::Lanes;
+use crate::leadership::{Leadership, Leaderships, Office};
+use crate::link::Link;
+use crate::log::{Found, Founding, Log, Seal};
 use crate::machine::Machine;
-use crate::network::Nowhere;
+use crate::members::{CHANGES, settle};
+use crate::network::Network;
 use crate::options::Options;
-use crate::propose::{Proposer, other};
+use crate::propose::Proposer;
 use crate::read::{Reader, Rounds};
 use crate::snapshot::Snapshots;
 use crate::type_config::{Member, MemberId, Types};
 
-/// How long founding a cluster may take, and stopping.
+/// How long stopping may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// After that long a full queue of reads has been answered.
-const READ_RETRY: Duration = Duration::from_millis(50);
 
 /// The replicated store of this node; cheap to clone.
 ///
 /// Runs until [`Raft::shutdown`], until the last handle is dropped, or until it fails, which
 /// [`Raft::stopped`] tells. It never recovers from a failure: the process must end.
 #[derive(Clone)]
-pub struct Raft(Arc<Inner>);
+pub struct Raft(pub(crate) Arc<Inner>);
 
-struct Inner {
-    raft: openraft::Raft<Types>,
-    hub: Arc<Hub>,
-    lanes: Arc<Lanes>,
-    readers: mpsc::Sender<Reader>,
-    leadership: watch::Receiver<Leadership>,
-    log: Log,
-    snapshots: Snapshots,
-    fault: Fault,
-    member: MemberId,
+pub(crate) struct Inner {
+    pub(crate) raft: openraft::Raft<Types>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) readers: mpsc::Sender<Reader>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) log: Log,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) fault: Fault,
+    pub(crate) member: MemberId,
+    pub(crate) link: Link,
+    pub(crate) office: watch::Sender<Office>,
+    pub(crate) heartbeat: Duration,
+    pub(crate) lease: Duration,
+    /// Held while the membership changes.
+    pub(crate) turn: tokio::sync::Mutex<()>,
+    /// Changes that wait for their turn.
+    pub(crate) turns: Semaphore,
+    pub(crate) vouched: Vouched,
+    installing: Arc<tokio::sync::Mutex<()>>,
     /// Dropping it stops them.
     tasks: Mutex<JoinSet<()>>,
 }
@@ -75,89 +86,18 @@ pub struct Info {
     pub snapshot: Option<u64>,
     /// Bytes of all entries in the log.
     pub log_bytes: u64,
+    /// Grows with every forced new cluster.
+    pub epoch: u64,
+    /// The members that answered this one within the lease, with itself. Only a leader asks all.
+    pub reachable: BTreeSet<MemberId>,
 }
 
 impl Raft {
-    /// Opens the store that is in `options.dir`, with everything that was ever acknowledged.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`], which names the file and how to go on. Nothing is changed then.
-    pub async fn open(options: Options, sealer: Sealer) -> Result<Self, OpenError> {
-        Self::open_on(Disk::default(), options, sealer).await
-    }
-
-    pub(crate) async fn open_on(
-        disk: Disk,
-        options: Options,
-        sealer: Sealer,
+    pub(crate) async fn start(
+        founding: Founding,
+        found: Found,
+        options: &Options,
     ) -> Result<Self, OpenError> {
-        let founding = founding(disk, &options, sealer);
-        let found = log::open(founding.clone()).await?;
-        Self::start(founding, found, &options).await
-    }
-
-    /// Founds a cluster of one in `options.dir`, with `first` as its first group. The store is
-    /// there only when this returns `Ok`; a founding that was interrupted may be tried again.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError::Exists`] when there is a store, [`OpenError::Refused`] when the group is
-    /// refused.
-    pub async fn bootstrap(
-        options: Options,
-        sealer: Sealer,
-        first: Group,
-    ) -> Result<Self, OpenError> {
-        Self::bootstrap_on(Disk::default(), options, sealer, first).await
-    }
-
-    pub(crate) async fn bootstrap_on(
-        disk: Disk,
-        options: Options,
-        sealer: Sealer,
-        first: Group,
-    ) -> Result<Self, OpenError> {
-        let founding = founding(disk, &options, sealer);
-        log::clear_unfinished(&founding)?;
-        // 0 is what raft calls nobody.
-        let member = rand::random_range(1..=MemberId::MAX);
-        let found = log::create(founding.clone(), member).await?;
-        let this = Self::start(founding, found, &options).await?;
-        let slow = OpenError::Slow { dir: options.dir.clone(), waited: PATIENCE };
-        let founded = timeout(PATIENCE, this.found(&options, first)).await;
-        match founded.unwrap_or(Err(slow)) {
-            Ok(()) => Ok(this),
-            Err(error) => {
-                this.shutdown().await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn found(&self, options: &Options, first: Group) -> Result<(), OpenError> {
-        let member = Member { node: options.node, addr: options.addr.clone() };
-        let members = BTreeMap::from([(self.0.member, member)]);
-        let initialized = self.0.raft.initialize(members).await;
-        initialized.map_err(|error| self.0.stopped_by(&error))?;
-        let mut leadership = self.leadership();
-        let leads = leadership.wait_for(|it| matches!(it, Leadership::Leader { .. }));
-        tokio::select! {
-            leads = leads => drop(leads.map_err(|_| self.0.fault.stopped())?),
-            reason = self.0.fault.raised() => return Err(reason.into()),
-        }
-        match self.propose(Lane::Control, first, Instant::now() + PATIENCE).await {
-            Ok(_) => Ok(self.0.log.complete().await?),
-            Err(ProposeError::Refused(refusal)) => Err(OpenError::Refused(refusal)),
-            Err(ProposeError::Stopped(reason)) => Err(reason.into()),
-            Err(error @ ProposeError::TooLarge { .. }) => {
-                Err(OpenError::Settings(error.to_string()))
-            }
-            Err(_) => Err(OpenError::Slow { dir: options.dir.clone(), waited: PATIENCE }),
-        }
-    }
-
-    async fn start(founding: Founding, found: Found, options: &Options) -> Result<Self, OpenError> {
         let log = found.log.clone();
         let started = Self::start_over(founding, found, options).await;
         if started.is_err() {
@@ -176,7 +116,14 @@ impl Raft {
         let machine = Machine::new(found, snapshots.clone(), limits.watch_backlog, fault.clone());
         let hub = machine.hub();
         let config = options.config()?;
-        let raft = openraft::Raft::new(mark.member, config, Nowhere, log.clone(), machine).await;
+        let link = Link::new(options.dial.clone(), mark.member, mark.epoch);
+        let network = Network {
+            link: link.clone(),
+            snapshots: snapshots.clone(),
+            heartbeat: options.heartbeat,
+            fault: fault.clone(),
+        };
+        let raft = openraft::Raft::new(mark.member, config, network, log.clone(), machine).await;
         let raft = raft.map_err(|fatal| {
             fault.reason().unwrap_or_else(|| StopReason::Raft(fatal.to_string()))
         })?;
@@ -190,13 +137,24 @@ impl Raft {
             hub: hub.clone(),
             fault: fault.clone(),
         };
-        let rounds =
-            Rounds { raft: raft.clone(), hub: hub.clone(), fault: fault.clone(), readers: asked };
+        let (office, held) = watch::channel(Office::default());
+        let vouched = Vouched::default();
+        let rounds = Rounds {
+            raft: raft.clone(),
+            hub: hub.clone(),
+            fault: fault.clone(),
+            readers: asked,
+            link: link.clone(),
+            office: held.clone(),
+            vouched: vouched.clone(),
+        };
+        let installing = Arc::default();
         let compactor = Compactor {
             raft: raft.clone(),
             log: log.clone(),
             snapshots: snapshots.clone(),
             limits,
+            turn: Arc::clone(&installing),
         };
         let leaderships = Leaderships {
             metrics: raft.metrics(),
@@ -204,89 +162,41 @@ impl Raft {
             proposer: proposer.clone(),
             lease: options.election.1,
             incarnation: rand::random(),
+            office: held,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(leaderships.run());
         tasks.spawn(proposer.run(lanes.clone(), leadership.clone()));
         tasks.spawn(rounds.run());
         tasks.spawn(compactor.run());
-        let (member, tasks) = (mark.member, Mutex::new(tasks));
-        let inner =
-            Inner { raft, hub, lanes, readers, leadership, log, snapshots, fault, member, tasks };
+        tasks.spawn(settle(raft.clone(), leadership.clone(), fault.clone()));
+        let inner = Inner {
+            raft,
+            hub,
+            lanes,
+            readers,
+            leadership,
+            log,
+            snapshots,
+            fault,
+            member: mark.member,
+            link,
+            office,
+            heartbeat: options.heartbeat,
+            lease: options.election.1,
+            turn: tokio::sync::Mutex::default(),
+            turns: Semaphore::new(CHANGES),
+            vouched,
+            installing,
+            tasks: Mutex::new(tasks),
+        };
         Ok(Self(Arc::new(inner)))
-    }
-
-    /// Proposes a group and waits until it is applied here, or until `deadline`.
-    ///
-    /// The group counts as the same one when tried again with the same request id; it then has
-    /// its first result.
-    ///
-    /// # Errors
-    ///
-    /// [`ProposeError`]; after `Unknown` and `Stopped` it may still happen.
-    pub async fn propose(
-        &self,
-        lane: Lane,
-        group: impl Into<Arc<Group>>,
-        deadline: Instant,
-    ) -> Result<Accepted, ProposeError> {
-        if let Some(reason) = self.0.fault.reason() {
-            return Err(reason.into());
-        }
-        let leadership = *self.0.leadership.borrow();
-        if !matches!(leadership, Leadership::Leader { .. }) {
-            return Err(ProposeError::NotLeader { leader: other(leadership) });
-        }
-        let group = group.into();
-        let size = swarm_proto::records::group_len(&group);
-        if size > GROUP_BYTES {
-            return Err(ProposeError::TooLarge { size, limit: GROUP_BYTES });
-        }
-        let (answer, answered) = oneshot::channel();
-        let since = tokio::time::Instant::now();
-        self.0.lanes.push(lane, Waiting { group, size, since, answer })?;
-        tokio::select! {
-            biased;
-            answered = timeout_at(deadline.into(), answered) => match answered {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) | Err(_) => match self.0.fault.reason() {
-                    Some(reason) => Err(reason.into()),
-                    None => Err(ProposeError::Unknown { waited: since.elapsed() }),
-                },
-            },
-            // Nobody serves the queue any more.
-            reason = self.0.fault.raised() => Err(reason.into()),
-        }
     }
 
     /// The state as of the last entry applied here; may be behind the leader's.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.0.hub.snapshot()
-    }
-
-    /// The state with everything that was acknowledged before the call, or an error by
-    /// `deadline` and within 3 s of its turn.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`].
-    pub async fn read(&self, deadline: Instant) -> Result<Snapshot, ReadError> {
-        if let Some(reason) = self.0.fault.reason() {
-            return Err(reason.into());
-        }
-        let began = Instant::now();
-        let (reader, result) = oneshot::channel();
-        let asked = self.0.readers.try_send(reader);
-        asked.map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => ReadError::Busy { retry_after: READ_RETRY },
-            mpsc::error::TrySendError::Closed(_) => self.0.fault.stopped().into(),
-        })?;
-        match timeout_at(deadline.into(), result).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(self.0.fault.stopped().into()),
-            Err(_) => Err(ReadError::Late { waited: began.elapsed() }),
-        }
     }
 
     /// The state as of the last entry applied here, and every change from then on.
@@ -328,7 +238,46 @@ impl Raft {
                 .and_then(|(meta, _)| meta.last_log_id)
                 .map(|it| it.index),
             log_bytes: self.0.log.bytes(),
+            epoch: self.0.link.epoch(),
+            reachable: self.0.link.reachable(self.0.lease),
         }
+    }
+
+    /// What other managers ask of this one; to be mounted on the managers' port.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        Door::service(self.clone())
+    }
+
+    pub(crate) fn openraft(&self) -> &openraft::Raft<Types> {
+        &self.0.raft
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.0.link
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.0.snapshots
+    }
+
+    pub(crate) fn installing(&self) -> Arc<tokio::sync::Mutex<()>> {
+        self.0.installing.clone()
+    }
+
+    /// Runs something that ends with the store at the latest. The receiver fails then.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (done, result) = oneshot::channel();
+        let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            // Nobody may wait any more.
+            let _ = done.send(work.await);
+        });
+        result
     }
 
     /// Stops everything and closes the files; they are free when this returns, unless the disk
@@ -353,7 +302,7 @@ impl Raft {
 }
 
 impl Inner {
-    fn stopped_by(&self, error: &impl ToString) -> StopReason {
+    pub(crate) fn stopped_by(&self, error: &impl ToString) -> StopReason {
         self.fault.reason().unwrap_or_else(|| StopReason::Raft(error.to_string()))
     }
 }
@@ -362,10 +311,6 @@ impl std::fmt::Debug for Raft {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Raft").field("member", &self.0.member).finish_non_exhaustive()
     }
-}
-
-fn founding(disk: Disk, options: &Options, sealer: Sealer) -> Founding {
-    Founding { dir: options.dir.clone(), disk, sealer, fault: Fault::default() }
 }
 
 type FoundState = Option<(crate::type_config::SnapshotMeta, swarm_state::State)>;

@@ -10,7 +10,7 @@ use openraft::EntryPayload;
 use prost::Message;
 
 use crate::type_config::{
-    LeaderId, LogEntry, LogId, Member, Membership, SnapshotMeta, StoredMembership, Vote,
+    LeaderId, LogEntry, LogId, Member, MemberId, Membership, SnapshotMeta, StoredMembership, Vote,
 };
 
 /// Why bytes are not the record they should be.
@@ -19,7 +19,7 @@ use crate::type_config::{
 pub(crate) struct Malformed(String);
 
 impl Malformed {
-    fn new(why: impl ToString) -> Self {
+    pub(crate) fn new(why: impl ToString) -> Self {
         Self(why.to_string())
     }
 }
@@ -83,13 +83,27 @@ struct VotersRecord {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct MemberRecord {
+pub(crate) struct MemberRecord {
     #[prost(uint64, tag = "1")]
     id: u64,
     #[prost(string, tag = "2")]
     node: String,
     #[prost(string, tag = "3")]
     addr: String,
+}
+
+impl From<(MemberId, &Member)> for MemberRecord {
+    fn from((id, member): (MemberId, &Member)) -> Self {
+        Self { id, node: member.node.to_string(), addr: member.addr.clone() }
+    }
+}
+
+impl TryFrom<MemberRecord> for (MemberId, Member) {
+    type Error = Malformed;
+
+    fn try_from(MemberRecord { id, node, addr }: MemberRecord) -> Result<Self, Malformed> {
+        Ok((id, Member { node: node.parse().map_err(Malformed::new)?, addr }))
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -103,11 +117,7 @@ struct MembershipRecord {
 impl From<&Membership> for MembershipRecord {
     fn from(membership: &Membership) -> Self {
         let voters = |set: &BTreeSet<u64>| VotersRecord { members: set.iter().copied().collect() };
-        let member = |(id, it): (&u64, &Member)| MemberRecord {
-            id: *id,
-            node: it.node.to_string(),
-            addr: it.addr.clone(),
-        };
+        let member = |(id, it): (&u64, &Member)| MemberRecord::from((*id, it));
         Self {
             configs: membership.get_joint_config().iter().map(voters).collect(),
             members: membership.nodes().map(member).collect(),
@@ -119,11 +129,8 @@ impl TryFrom<MembershipRecord> for Membership {
     type Error = Malformed;
 
     fn try_from(record: MembershipRecord) -> Result<Self, Malformed> {
-        let mut members = BTreeMap::new();
-        for MemberRecord { id, node, addr } in record.members {
-            let node = node.parse().map_err(Malformed::new)?;
-            members.insert(id, Member { node, addr });
-        }
+        let members = record.members.into_iter().map(TryInto::try_into);
+        let members = members.collect::<Result<BTreeMap<MemberId, Member>, Malformed>>()?;
         let configs: Vec<BTreeSet<u64>> =
             record.configs.into_iter().map(|voters| voters.members.into_iter().collect()).collect();
         if configs.iter().flatten().any(|voter| !members.contains_key(voter)) {

@@ -70,6 +70,12 @@ impl Log {
         self.ask(|answer| Request::UseSnapshot { snapshot, answer }).await
     }
 
+    /// Says which complete, durable snapshot from elsewhere raft is about to be given: a purge
+    /// that only it covers makes it the one in use, in the same step.
+    pub(crate) fn expect_snapshot(&self, snapshot: Option<SnapshotRef>) {
+        self.shared.positions().expected = snapshot;
+    }
+
     /// Notes that founding or joining is complete.
     pub(crate) async fn complete(&self) -> Result<(), StopReason> {
         self.ask(|answer| Request::Complete { answer }).await

@@ -62,7 +62,11 @@ pub(crate) struct Found {
 }
 
 /// Makes an empty log; durable with its directories when this returns.
-pub(crate) async fn create(founding: Founding, member: MemberId) -> Result<Found, OpenError> {
+pub(crate) async fn create(
+    founding: Founding,
+    member: MemberId,
+    epoch: u64,
+) -> Result<Found, OpenError> {
     run(founding, move |founding| {
         let seal = Seal { sealer: founding.sealer.clone(), store: rand::random() };
         let mark = Mark {
@@ -73,6 +77,7 @@ pub(crate) async fn create(founding: Founding, member: MemberId) -> Result<Found
             floor: None,
             snapshot: None,
             complete: false,
+            epoch,
         };
         let disk = founding.disk.clone();
         make_dir(founding, &founding.dir)?;
@@ -117,8 +122,9 @@ pub(crate) async fn open(founding: Founding) -> Result<Found, OpenError> {
         }
         let seal = Seal { sealer: founding.sealer.clone(), store: mark.get().store };
         let table = Table::open(&founding.tree(), founding.disk.clone(), seal)?;
-        let (tail, positions) = load(&table, mark.get())?;
+        let (tail, mut positions) = load(&table, mark.get())?;
         confirm(&table, &mut mark, tail, &positions)?;
+        let tail = follow(&mut mark, &mut positions)?.unwrap_or(tail);
         Ok((table, mark, tail, positions))
     })
     .await
@@ -143,6 +149,19 @@ fn confirm(
         })?;
     }
     Ok(())
+}
+
+/// Where a snapshot from elsewhere reaches beyond the log, the log begins anew after it: a crash
+/// came between the two. Returns the tail then.
+fn follow(mark: &mut MarkFile, positions: &mut Positions) -> Result<Option<Tag>, OpenError> {
+    let reaches = mark.get().snapshot.map(|snapshot| snapshot.last);
+    let behind = |upto: &LogId| positions.last.is_none_or(|last| last.index < upto.index);
+    let Some(upto) = reaches.filter(behind) else { return Ok(None) };
+    let anchor = Some(Anchor { id: upto, tag: None });
+    mark.update(|mark| (mark.floor, mark.last) = (anchor, anchor))?;
+    positions.purge(upto);
+    positions.snapshot_taken(upto.index);
+    Ok(Some(Tag::default()))
 }
 
 fn without_mark(founding: &Founding) -> OpenError {

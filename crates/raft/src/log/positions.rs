@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::mark::Anchor;
+use crate::mark::{Anchor, SnapshotRef};
 use crate::type_config::{LeaderId, LogEntry, LogId, Vote};
 
 /// Encoded size up to which recent entries are kept.
@@ -17,6 +17,8 @@ pub(crate) struct Positions {
     /// Known to be committed; becomes durable with the next batch.
     pub(crate) committed: Option<LogId>,
     pub(crate) floor: Option<LogId>,
+    /// A snapshot from elsewhere that is complete and durable, and not in use yet.
+    pub(crate) expected: Option<SnapshotRef>,
     /// Last entry handed to us, durable or about to be.
     pub(crate) last: Option<LogId>,
     /// Sizes of the durable entries after the floor, oldest first.

@@ -247,13 +247,28 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops the entries up to `upto`, which the snapshot in use holds.
+    /// The snapshot that holds everything up to `upto`: the one in use, or one that is complete
+    /// and about to be. raft drops the log for a snapshot from elsewhere before the state machine
+    /// has taken it over.
+    fn covering(&self, upto: LogId) -> Result<SnapshotRef, StopReason> {
+        let candidates = [self.mark.get().snapshot, self.shared.positions().expected];
+        let covers = |snapshot: &SnapshotRef| snapshot.last >= upto;
+        candidates.into_iter().flatten().find(covers).ok_or_else(|| {
+            let message = format!("no snapshot holds what a purge up to entry {upto} drops");
+            StopReason::Panicked { part: "log", message }
+        })
+    }
+
+    /// Drops the entries up to `upto`. The snapshot that holds them is named in the same step:
+    /// a crash finds either the log or that snapshot.
     fn purge(&mut self, upto: LogId) -> Result<(), StopReason> {
+        let snapshot = self.covering(upto)?;
         let within = self.shared.positions().id_at(upto.index).is_some();
         let tag = if within { self.tag_at(upto.index)? } else { None };
         let beyond = self.mark.get().last.is_none_or(|last| last.id.index < upto.index);
         let anchor = Anchor { id: upto, tag };
         self.mark.update(|mark| {
+            mark.snapshot = Some(snapshot);
             mark.floor = Some(anchor);
             if beyond {
                 mark.last = Some(anchor);
@@ -263,7 +278,9 @@ impl Writer {
         if beyond {
             self.tail = Tag::default();
         }
-        self.shared.positions().purge(upto);
+        let mut positions = self.shared.positions();
+        positions.purge(upto);
+        positions.snapshot_taken(snapshot.last.index);
         Ok(())
     }
 

@@ -23,6 +23,7 @@ fn mark(index: u64) -> Mark {
         floor: Some(position(1)),
         snapshot: Some(SnapshotRef { id: [6; 16], last: position(3).id }),
         complete: true,
+        epoch: 1,
     }
 }
 

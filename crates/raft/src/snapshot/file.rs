@@ -8,8 +8,9 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prost::Message;
 use swarm_crypto::seal::{Kind, Place};
@@ -26,7 +27,7 @@ const MAGIC: [u8; 8] = *b"SWRMSNP\x01";
 /// Clear bytes after which a chunk ends at the next record.
 const CHUNK: usize = 1 << 20;
 /// Sealed bytes a chunk cannot exceed: its clear bytes and the largest record.
-const CHUNK_LIMIT: usize = 64 << 20;
+pub(super) const CHUNK_LIMIT: usize = 64 << 20;
 /// Stands for the number of chunks in all but the last.
 const MORE: u32 = u32::MAX;
 
@@ -35,6 +36,28 @@ const MORE: u32 = u32::MAX;
 pub(crate) struct SnapshotFile {
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<File>,
+    /// What is in it, once, when it was read already.
+    pub(crate) state: Restored,
+}
+
+/// The state a file was found to hold, for the one who takes it over.
+#[derive(Clone, Default)]
+pub(crate) struct Restored(Arc<Mutex<Option<State>>>);
+
+impl Restored {
+    pub(super) fn put(&self, state: State) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+
+    pub(super) fn take(&self) -> Option<State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl std::fmt::Debug for Restored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Restored")
+    }
 }
 
 /// Why a snapshot file cannot be used.
@@ -90,13 +113,7 @@ pub(super) fn write(
     meta: &SnapshotMeta,
     state: &Snapshot,
 ) -> io::Result<u64> {
-    let id = snapshot_id(&meta.snapshot_id).map_err(io::Error::other)?;
-    let file = disk.create(path)?;
-    disk.append(&file, path, &MAGIC)?;
-    let spot = Spot::new(seal, &id, meta);
-    let mut out = Out { file: &file, path, disk, seal, spot, chunk: 0, written: 8 };
-    out.put(&SnapshotMetaRecord::from(meta).encode_to_vec(), MORE)?;
-
+    let mut out = Out::create(path, disk, seal, meta)?;
     let mut encoder = RecordEncoder::new();
     let mut clear = Vec::with_capacity(CHUNK + CHUNK / 8);
     for record in state.records() {
@@ -109,33 +126,87 @@ pub(super) fn write(
     if !clear.is_empty() {
         out.put(&clear, MORE)?;
     }
-    let chunks = out.chunk + 1;
-    out.put(&[], chunks)?;
-    let written = out.written;
-    disk.sync_all(&file, path)?;
-    Ok(written)
+    out.finish()
 }
 
-struct Out<'a> {
-    file: &'a File,
-    path: &'a Path,
-    disk: &'a Disk,
-    seal: &'a Seal,
+/// A snapshot file that is being written.
+pub(super) struct Out {
+    file: File,
+    path: PathBuf,
+    disk: Disk,
+    seal: Seal,
     spot: Spot,
     chunk: u32,
     written: u64,
 }
 
-impl Out<'_> {
+impl Out {
+    pub(super) fn create(
+        path: &Path,
+        disk: &Disk,
+        seal: &Seal,
+        meta: &SnapshotMeta,
+    ) -> io::Result<Self> {
+        let id = snapshot_id(&meta.snapshot_id).map_err(io::Error::other)?;
+        let file = disk.create(path)?;
+        disk.append(&file, path, &MAGIC)?;
+        let (path, disk, seal) = (path.to_path_buf(), disk.clone(), seal.clone());
+        let spot = Spot::new(&seal, &id, meta);
+        let mut this = Self { file, path, disk, seal, spot, chunk: 0, written: 8 };
+        this.put(&SnapshotMetaRecord::from(meta).encode_to_vec(), MORE)?;
+        Ok(this)
+    }
+
+    /// Writes one chunk of whole records.
+    pub(super) fn chunk(&mut self, clear: &[u8]) -> io::Result<()> {
+        self.put(clear, MORE)
+    }
+
+    /// Writes the end; durable when this returns. Returns how many bytes the file has.
+    pub(super) fn finish(mut self) -> io::Result<u64> {
+        self.put(&[], self.chunk + 1)?;
+        self.disk.sync_all(&self.file, &self.path)?;
+        Ok(self.written)
+    }
+
     fn put(&mut self, clear: &[u8], chunks: u32) -> io::Result<()> {
         let sealed = self.seal.sealer.seal(&self.spot.place(self.chunk, chunks), clear);
         let len = u32::try_from(sealed.len()).map_err(io::Error::other)?;
         let bytes = [&len.to_be_bytes()[..], &sealed].concat();
-        self.disk.append(self.file, self.path, &bytes)?;
+        self.disk.append(&self.file, &self.path, &bytes)?;
         self.chunk += 1;
         self.written += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// Reads an open file from its beginning, without moving the place where others read it.
+struct Cursor {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(into, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// Hands out the clear chunks of a snapshot in use, in order, without its description.
+pub(super) fn chunks(
+    file: &SnapshotFile,
+    seal: &Seal,
+    meta: &SnapshotMeta,
+    mut each: impl FnMut(Vec<u8>) -> io::Result<()>,
+) -> Result<(), ReadError> {
+    let id = snapshot_id(&meta.snapshot_id)?;
+    let (_, mut chunks) = begin(Cursor { file: file.file.clone(), at: 0 }, seal, &id, meta)?;
+    while let Some(clear) = chunks.take()? {
+        each(clear)?;
+    }
+    Ok(())
 }
 
 /// Reads and checks a whole snapshot file. `expected` names it and how far it reaches.
@@ -145,7 +216,25 @@ pub(super) fn read(
     id: &SnapshotId,
     expected: &SnapshotMeta,
 ) -> Result<(SnapshotMeta, State), ReadError> {
-    let mut input = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let (meta, chunks) = begin(File::open(path)?, seal, id, expected)?;
+    let mut failed = None;
+    let records = Records { chunks, decoder: RecordDecoder::new(), clear: Vec::new(), at: 0 };
+    let records = records.map_while(|record| record.map_err(|error| failed = Some(error)).ok());
+    let state = State::restore(records);
+    match failed {
+        Some(error) => Err(error),
+        None => Ok((meta, state?)),
+    }
+}
+
+/// Reads the description of a snapshot, and leaves the rest to be read.
+fn begin<'a, R: Read>(
+    input: R,
+    seal: &'a Seal,
+    id: &SnapshotId,
+    expected: &SnapshotMeta,
+) -> Result<(SnapshotMeta, In<'a, R>), ReadError> {
+    let mut input = BufReader::with_capacity(1 << 16, input);
     let mut magic = [0; MAGIC.len()];
     input.read_exact(&mut magic)?;
     if magic != MAGIC {
@@ -158,24 +247,17 @@ pub(super) fn read(
     if meta.snapshot_id != expected.snapshot_id || meta.last_log_id != expected.last_log_id {
         return Err(ReadError::Other);
     }
-    let mut failed = None;
-    let records = Records { chunks, decoder: RecordDecoder::new(), clear: Vec::new(), at: 0 };
-    let records = records.map_while(|record| record.map_err(|error| failed = Some(error)).ok());
-    let state = State::restore(records);
-    match failed {
-        Some(error) => Err(error),
-        None => Ok((meta, state?)),
-    }
+    Ok((meta, chunks))
 }
 
-struct In<'a> {
-    input: BufReader<File>,
+struct In<'a, R> {
+    input: BufReader<R>,
     seal: &'a Seal,
     spot: Spot,
     chunk: u32,
 }
 
-impl In<'_> {
+impl<R: Read> In<'_, R> {
     /// The next chunk in clear; `None` after the last, which nothing may follow.
     fn take(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
         let mut len = [0; 4];
@@ -199,14 +281,14 @@ impl In<'_> {
 }
 
 /// The records of all chunks, one after the other.
-struct Records<'a> {
-    chunks: In<'a>,
+struct Records<'a, R> {
+    chunks: In<'a, R>,
     decoder: RecordDecoder,
     clear: Vec<u8>,
     at: usize,
 }
 
-impl Records<'_> {
+impl<R: Read> Records<'_, R> {
     fn record(&mut self) -> Result<Option<Record>, ReadError> {
         loop {
             let mut rest = &self.clear[self.at..];
@@ -223,7 +305,7 @@ impl Records<'_> {
     }
 }
 
-impl Iterator for Records<'_> {
+impl<R: Read> Iterator for Records<'_, R> {
     type Item = Result<Record, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {

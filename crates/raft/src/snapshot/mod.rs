@@ -5,7 +5,11 @@
 //! after that. Files the mark does not name are leftovers of a crash.
 
 mod file;
+mod part;
 mod store;
+mod transfer;
 
 pub(crate) use self::file::SnapshotFile;
+pub(crate) use self::part::Part;
 pub(crate) use self::store::Snapshots;
+pub(crate) use self::transfer::{Intake, IntakeError};

@@ -10,7 +10,7 @@ use std::thread;
 use swarm_state::{Snapshot, State};
 use tokio::sync::oneshot;
 
-use super::file::{self, SnapshotFile};
+use super::file::{self, Restored, SnapshotFile};
 use crate::disk::{Disk, Step};
 use crate::error::{OpenError, StopReason};
 use crate::fault::panic_message;
@@ -33,6 +33,7 @@ struct Inner {
     seal: Seal,
     log: Log,
     current: Mutex<Option<Current>>,
+    sending: Arc<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -51,7 +52,8 @@ impl Snapshots {
         log: Log,
         named: Option<SnapshotRef>,
     ) -> Result<(Self, Option<(SnapshotMeta, State)>), OpenError> {
-        let this = Self(Arc::new(Inner { dir, disk, seal, log, current: Mutex::new(None) }));
+        let (current, sending) = (Mutex::new(None), Arc::new(()));
+        let this = Self(Arc::new(Inner { dir, disk, seal, log, current, sending }));
         let Some(named) = named else {
             this.sweep(None)?;
             return Ok((this, None));
@@ -105,20 +107,40 @@ impl Snapshots {
         self.adopt(&temporary, meta).await
     }
 
+    pub(super) fn parts(&self) -> (&Disk, &Seal, &Log) {
+        let Inner { disk, seal, log, .. } = &*self.0;
+        (disk, seal, log)
+    }
+
+    /// Takes note that a snapshot is being sent, until the note is dropped.
+    pub(super) fn sending(&self) -> Arc<()> {
+        self.0.sending.clone()
+    }
+
+    /// Whether one is being sent: who gets it needs the log that follows.
+    pub(crate) fn is_sending(&self) -> bool {
+        Arc::strong_count(&self.0.sending) > 1
+    }
+
     /// A new file for a snapshot that is about to be received.
     pub(crate) fn receive(&self) -> Result<SnapshotFile, StopReason> {
         let path = self.temporary(&hex(&rand::random::<[u8; 16]>()));
         let file = self.0.disk.create(&path).map_err(StopReason::disk("create", &path))?;
-        Ok(SnapshotFile { path, file: Arc::new(file) })
+        Ok(SnapshotFile { path, file: Arc::new(file), state: Restored::default() })
     }
 
-    /// Checks a received snapshot whole and puts it into use.
+    /// Puts a snapshot that came from elsewhere into use, and checks it whole unless that was
+    /// done.
     pub(crate) async fn install(
         &self,
         meta: SnapshotMeta,
         received: SnapshotFile,
     ) -> Result<State, StopReason> {
         let path = received.path.clone();
+        if let Some(state) = received.state.take() {
+            self.adopt(&path, meta).await?;
+            return Ok(state);
+        }
         let (this, expected) = (self.clone(), meta.clone());
         let read = self.aside(move || {
             let id = snapshot_id(&expected.snapshot_id)?;
@@ -145,9 +167,11 @@ impl Snapshots {
             return Ok(newer);
         }
         let path = self.path(&meta);
-        let (disk, from, to) = (self.0.disk.clone(), temporary.to_path_buf(), path.clone());
-        let renamed = self.aside(move || disk.rename(&from, &to)).await?;
-        renamed.map_err(StopReason::disk("rename", &path))?;
+        if *temporary != *path {
+            let (disk, from, to) = (self.0.disk.clone(), temporary.to_path_buf(), path.clone());
+            let renamed = self.aside(move || disk.rename(&from, &to)).await?;
+            renamed.map_err(StopReason::disk("rename", &path))?;
+        }
         let id = snapshot_id(&meta.snapshot_id).map_err(wrong_id(&path))?;
         if let Some(last) = meta.last_log_id {
             self.0.log.use_snapshot(SnapshotRef { id, last }).await?;
@@ -160,7 +184,7 @@ impl Snapshots {
         Ok((current.meta, current.file))
     }
 
-    async fn remove(&self, path: &Path) -> Result<(), StopReason> {
+    pub(super) async fn remove(&self, path: &Path) -> Result<(), StopReason> {
         let (disk, target) = (self.0.disk.clone(), path.to_path_buf());
         let removed = self.aside(move || disk.remove(&target)).await?;
         removed.map_err(StopReason::disk("remove", path))
@@ -169,11 +193,11 @@ impl Snapshots {
     fn hold(&self, path: PathBuf, meta: SnapshotMeta) -> io::Result<Current> {
         let file = Arc::new(File::open(&path)?);
         let size = file.metadata()?.len();
-        Ok(Current { meta, file: SnapshotFile { path, file }, size })
+        Ok(Current { meta, file: SnapshotFile { path, file, state: Restored::default() }, size })
     }
 
     /// Runs work that takes long on a thread that yields to all others.
-    async fn aside<T: Send + 'static>(
+    pub(super) async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StopReason> {
@@ -192,12 +216,12 @@ impl Snapshots {
         result.await.map_err(|_| gone("the thread is gone".into()))?.map_err(gone)
     }
 
-    fn path(&self, meta: &SnapshotMeta) -> PathBuf {
+    pub(super) fn path(&self, meta: &SnapshotMeta) -> PathBuf {
         let index = meta.last_log_id.map_or(0, |last| last.index);
         self.0.dir.join(format!("{index:020}-{}", meta.snapshot_id))
     }
 
-    fn temporary(&self, name: &str) -> PathBuf {
+    pub(super) fn temporary(&self, name: &str) -> PathBuf {
         self.0.dir.join(format!("{name}.tmp"))
     }
 

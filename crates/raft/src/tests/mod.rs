@@ -1,10 +1,16 @@
 //! Tests of the whole store: against openraft's suite, damage, failing disks and kills.
 
+mod cluster;
 mod crash;
 mod damage;
+mod elections;
 mod handle;
+mod history;
+mod membership;
 mod order;
+mod sent;
 mod suite;
+mod wire;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -8,8 +8,9 @@ use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::log::{self, Founding, Log, Seal};
 use crate::machine::Machine;
+use crate::mark::SnapshotRef;
 use crate::snapshot::Snapshots;
-use crate::type_config::{StorageError, Types};
+use crate::type_config::{LeaderId, LogId, StorageError, Types};
 
 struct Builder;
 
@@ -22,7 +23,10 @@ impl StoreBuilder<Types, Log, Machine, TempDir> for Builder {
             sealer: sealer(),
             fault: Fault::default(),
         };
-        let found = log::create(founding.clone(), 1).await.unwrap();
+        let found = log::create(founding.clone(), 1, 1).await.unwrap();
+        // It purges without a snapshot, which nothing else may.
+        let last = LogId::new(LeaderId::new(u64::MAX, 1), u64::MAX - 1);
+        found.log.expect_snapshot(Some(SnapshotRef { id: [0; 16], last }));
         // One store id for all, since the suite hands the file of one store to another.
         let seal = Seal { sealer: sealer(), store: [9; 16] };
         let disk = Disk::default();

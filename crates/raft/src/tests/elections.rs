@@ -1,0 +1,155 @@
+//! Who leads, and what is acknowledged, while members and the ways between them fail.
+
+use std::time::{Duration, Instant};
+
+use super::cluster::{Cluster, node, put};
+use super::{create, eventually, get, soon};
+use crate::{Lane, Leadership, Limits, ProposeError, ReadError};
+
+fn leads(cluster: &Cluster, number: usize) -> bool {
+    matches!(*cluster.raft(number).leadership().borrow(), Leadership::Leader { .. })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_member_takes_writes_and_reads() {
+    let cluster = Cluster::of(3, 1, Limits::default()).await;
+
+    for number in 0..3 {
+        cluster.put(number, &format!("by-{number}"), b"data").await;
+        for reader in 0..3 {
+            let snapshot = cluster.read(reader).await;
+            let found = get(&snapshot, &format!("by-{number}"));
+            assert_eq!(found.as_deref(), Some(&b"data"[..]), "{reader} reads what {number} wrote");
+        }
+    }
+    let follower = cluster.raft(1);
+    let again = follower.propose(Lane::Control, create("by-0", b"data"), soon()).await.unwrap();
+    assert!(again.replayed, "the same request has its first result");
+    let stale = follower.stale();
+    assert!(stale.age.is_some() && stale.index > 0, "{stale:?}");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_leader_takes_over_and_a_killed_one_returns() {
+    let mut cluster = Cluster::of(3, 2, Limits::default()).await;
+    for round in 0..3 {
+        let old = cluster.leader().await;
+        cluster.put(old, &format!("before-{round}"), b"").await;
+        let term = cluster.raft(old).info().term;
+        cluster.kill(old).await;
+        let killed = Instant::now();
+
+        let other = (old + 1) % 3;
+        cluster.put(other, &format!("after-{round}"), b"").await;
+
+        println!("leader killed to next acknowledged write: {:?}", killed.elapsed());
+        let next = cluster.leader().await;
+        assert!(next != old && cluster.raft(next).info().term > term);
+        cluster.start(old).await;
+        let snapshot = cluster.read(old).await;
+        assert!(get(&snapshot, &format!("after-{round}")).is_some());
+    }
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_cut_off_leads_no_more_and_finds_back() {
+    let cluster = Cluster::of(3, 3, Limits::default()).await;
+    let old = cluster.leader().await;
+    let others: Vec<usize> = (0..3).filter(|it| *it != old).collect();
+
+    cluster.isolate(&[old]);
+    let lost = {
+        let (raft, lease) = (cluster.raft(old).clone(), Instant::now() + Duration::from_secs(1));
+        tokio::spawn(async move { raft.propose(Lane::Control, create("lost", b""), lease).await })
+    };
+    eventually("the old leader gives up", || !leads(&cluster, old)).await;
+    let next = cluster.leader_among(&others).await;
+    assert!(!leads(&cluster, old));
+    cluster.put(next, "kept", b"").await;
+    let lost = lost.await.unwrap();
+    assert!(matches!(lost, Err(ProposeError::Unknown { .. })), "{lost:?}");
+    let refused = cluster.raft(old).propose(Lane::Control, create("no", b""), soon()).await;
+    assert!(matches!(refused, Err(ProposeError::NotLeader { .. })), "{refused:?}");
+
+    let began = Instant::now();
+    let read = cluster.raft(old).read(soon()).await;
+    let Err(ReadError::NoQuorum { reachable }) = read else { panic!("{read:?}") };
+    assert_eq!(reachable, [node(old)]);
+    assert!(began.elapsed() < Duration::from_millis(3500), "{:?}", began.elapsed());
+    assert!(get(&cluster.raft(old).stale().snapshot, "kept").is_none());
+
+    cluster.net.heal();
+    let snapshot = cluster.read(old).await;
+    assert!(get(&snapshot, "kept").is_some());
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_majority_cut_off_from_each_other_acknowledges_nothing() {
+    let cluster = Cluster::of(5, 4, Limits::default()).await;
+    cluster.isolate(&[0]);
+    cluster.isolate(&[1]);
+    cluster.isolate(&[2]);
+    eventually("nobody leads", || (0..5).all(|number| !leads(&cluster, number))).await;
+
+    let deadline = Instant::now() + Duration::from_millis(500);
+    for number in 0..5 {
+        let group = create(&format!("never-{number}"), b"");
+        let result = cluster.raft(number).propose(Lane::Control, group, deadline).await;
+        assert!(result.is_err(), "{number}: {result:?}");
+    }
+    let read = cluster.raft(3).read(soon()).await;
+    let Err(ReadError::NoQuorum { mut reachable }) = read else { panic!("{read:?}") };
+    reachable.sort_unstable();
+    let mut pair = [node(3), node(4)];
+    pair.sort_unstable();
+    assert_eq!(reachable, pair);
+
+    cluster.net.heal();
+    cluster.put(3, "again", b"").await;
+    cluster.end().await;
+}
+
+/// The leader is heard and hears nothing: it must not go on leading.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_hears_nobody_is_none() {
+    let cluster = Cluster::of(3, 5, Limits::default()).await;
+    let old = cluster.leader().await;
+    let others: Vec<usize> = (0..3).filter(|it| *it != old).collect();
+    for other in &others {
+        cluster.net.cut(*other, old);
+    }
+
+    eventually("it knows", || !leads(&cluster, old)).await;
+    let refused = cluster.raft(old).propose(Lane::Control, create("no", b""), soon()).await;
+    assert!(matches!(refused, Err(ProposeError::NotLeader { .. })), "{refused:?}");
+
+    cluster.net.heal();
+    put(cluster.raft(others[0]), "yes", b"").await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_decided_under_a_leadership_is_written_under_no_other() {
+    let cluster = Cluster::of(3, 6, Limits::default()).await;
+    let old = cluster.leader().await;
+    let led = *cluster.raft(old).leadership().borrow();
+    let propose = |number: usize, name: &str| {
+        let raft = cluster.raft(number).clone();
+        let group = create(name, b"");
+        async move { raft.propose_as(led, Lane::Control, group, soon()).await }
+    };
+    propose(old, "mine").await.unwrap();
+
+    cluster.raft(old).hand_over(soon()).await.unwrap();
+
+    let next = cluster.leader().await;
+    assert_ne!(next, old);
+    for number in 0..3 {
+        let refused = propose(number, "late").await;
+        assert!(matches!(refused, Err(ProposeError::NotLeader { .. })), "{number}: {refused:?}");
+    }
+    cluster.end().await;
+}

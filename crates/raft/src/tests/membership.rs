@@ -1,0 +1,187 @@
+//! Members that come, go, move and lose their store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::cluster::{Cluster, addr, node, put};
+use super::{create, eventually, get, sealer, soon};
+use crate::type_config::Member;
+use crate::{Limits, MembershipError, Raft};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_come_and_go_while_others_write() {
+    let mut cluster = Cluster::of(1, 21, Limits::default()).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let written = Arc::new(AtomicUsize::new(0));
+    let writer = {
+        let (raft, stop, written) = (cluster.raft(0).clone(), stop.clone(), written.clone());
+        tokio::spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let number = written.load(Ordering::Relaxed);
+                put(&raft, &format!("load-{number}"), b"").await;
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    for number in 1..5 {
+        cluster.join(number).await;
+        cluster.add(number).await;
+    }
+    assert_eq!(cluster.raft(0).info().voters.len(), 5);
+    for gone in [4, 3] {
+        cluster.raft(1).remove(node(gone), soon()).await.unwrap();
+        cluster.raft(1).remove(node(gone), soon()).await.unwrap();
+        cluster.kill(gone).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    writer.await.unwrap();
+
+    let info = cluster.raft(cluster.leader().await).info();
+    assert_eq!((info.voters.len(), info.members.len()), (3, 3));
+    for number in 0..3 {
+        let snapshot = cluster.read(number).await;
+        for count in 0..written.load(Ordering::Relaxed) {
+            assert!(get(&snapshot, &format!("load-{count}")).is_some(), "load-{count}");
+        }
+    }
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_removed_hands_over_first() {
+    let cluster = Cluster::of(3, 22, Limits::default()).await;
+    let old = cluster.leader().await;
+
+    let began = Instant::now();
+    cluster.raft(old).remove(node(old), soon()).await.unwrap();
+    println!("a leader removed in {:?}", began.elapsed());
+
+    let others: Vec<usize> = (0..3).filter(|it| *it != old).collect();
+    let next = cluster.leader_among(&others).await;
+    assert_eq!(cluster.raft(next).info().voters.len(), 2);
+    cluster.put(next, "after", b"").await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_is_handed_over_within_its_bar() {
+    let cluster = Cluster::of(3, 23, Limits::default()).await;
+    let old = cluster.leader().await;
+
+    let began = Instant::now();
+    cluster.raft(old).hand_over(soon()).await.unwrap();
+    cluster.put((old + 1) % 3, "after", b"").await;
+
+    println!("handed over to next acknowledged write: {:?}", began.elapsed());
+    assert_ne!(cluster.leader().await, old);
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_without_a_quorum_is_refused_and_changes_nothing() {
+    let mut cluster = Cluster::of(3, 24, Limits::default()).await;
+    let leader = cluster.leader().await;
+    let (dead, alive) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.kill(dead).await;
+    eventually("it is missed", || cluster.raft(leader).info().reachable.len() == 2).await;
+
+    let refused = cluster.raft(leader).remove(node(alive), soon()).await;
+
+    let Err(MembershipError::Quorum { reachable, needed: 2 }) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(reachable, [node(leader)]);
+    assert_eq!(cluster.raft(leader).info().voters.len(), 3);
+    cluster.raft(leader).remove(node(dead), soon()).await.unwrap();
+    cluster.raft(leader).remove(node(alive), soon()).await.unwrap();
+    let last = cluster.raft(leader).remove(node(leader), soon()).await;
+    assert!(matches!(last, Err(MembershipError::LastManager)), "{last:?}");
+    cluster.put(leader, "alone", b"").await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_member_comes_back_as_another() {
+    let mut cluster = Cluster::of(3, 25, Limits::default()).await;
+    let leader = cluster.leader().await;
+    let wiped = (leader + 1) % 3;
+    cluster.put(leader, "before", b"data").await;
+    let old = cluster.raft(wiped).info().member;
+    cluster.kill(wiped).await;
+    std::fs::remove_dir_all(cluster.dir(wiped)).unwrap();
+
+    cluster.join(wiped).await;
+    let new = cluster.raft(wiped).info().member;
+    let member = Member { node: node(wiped), addr: addr(wiped) };
+    cluster.raft(leader).add(new, member, soon()).await.unwrap();
+
+    let info = cluster.raft(leader).info();
+    assert_ne!(old, new);
+    assert!(info.voters.contains(&new) && !info.members.contains_key(&old), "{info:?}");
+    let snapshot = cluster.read(wiped).await;
+    assert_eq!(get(&snapshot, "before"), Some(b"data".to_vec()));
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_moves_to_another_address() {
+    let mut cluster = Cluster::of(3, 26, Limits::default()).await;
+    let leader = cluster.leader().await;
+    let (moved, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.kill(moved).await;
+
+    cluster.raft(other).readdress(node(moved), addr(7), soon()).await.unwrap();
+    let raft = Raft::open(cluster.options(moved), sealer()).await.unwrap();
+    cluster.move_door(moved, 7, raft);
+
+    cluster.put(leader, "there", b"").await;
+    let snapshot = cluster.read(moved).await;
+    assert!(get(&snapshot, "there").is_some());
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_that_is_not_there_does_not_vote() {
+    let cluster = Cluster::of(1, 27, Limits::default()).await;
+    let member = Member { node: node(1), addr: addr(1) };
+
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let refused = cluster.raft(0).add(77, member, deadline).await;
+
+    assert!(matches!(refused, Err(MembershipError::Behind { .. })), "{refused:?}");
+    let info = cluster.raft(0).info();
+    assert_eq!((info.voters.len(), info.members.len()), (1, 1));
+    cluster.put(0, "on", b"it goes").await;
+    cluster.end().await;
+}
+
+/// Of another epoch, for another number, or from nobody that is a member: refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_is_not_for_this_member_is_refused() {
+    use crate::door::Door;
+    use crate::message::Ask;
+
+    let cluster = Cluster::of(1, 28, Limits::default()).await;
+    let raft = cluster.raft(0);
+    let (door, me) = (Door::new(raft.clone()), raft.info().member);
+    let group = create("forged", b"");
+    let propose = Ask::Propose(crate::Lane::Control, group, Duration::from_secs(5)).encode();
+    let frame =
+        |epoch, to| swarm_proto::v1::RaftFrame { epoch, from: 9, to, body: propose.clone() };
+    let applied = raft.info().applied;
+
+    for (caller, frame, code) in [
+        (node(0), frame(2, me), tonic::Code::FailedPrecondition),
+        (node(0), frame(1, me ^ 1), tonic::Code::FailedPrecondition),
+        (node(5), frame(1, me), tonic::Code::PermissionDenied),
+    ] {
+        let refused = door.answer(caller, frame).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    let garbled = swarm_proto::v1::RaftFrame { body: vec![0xff; 9], ..frame(1, me) };
+    let refused = door.answer(node(0), garbled).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    assert_eq!(raft.info().applied, applied);
+    cluster.end().await;
+}

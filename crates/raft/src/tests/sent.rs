@@ -1,0 +1,145 @@
+//! Snapshots that are sent: to a member that is far behind, to an empty one, and what a crash
+//! in the middle leaves.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use swarm_types::Change;
+
+use super::cluster::Cluster;
+use super::{create, eventually, get, soon, until};
+use crate::disk::{Disk, Step, Witness};
+use crate::{Limits, Raft, StopReason};
+
+const WRITES: usize = 3;
+
+fn limits() -> Limits {
+    Limits { snapshot_after: 4_000, keep_log: 500, ..Limits::default() }
+}
+
+/// Writes until nobody has in its log what comes after `absent`, and leaves little behind.
+async fn fill(cluster: &Cluster, at: usize, round: usize, absent: u64) {
+    for number in 0..WRITES {
+        cluster.put(at, &format!("r{round}-{number}"), &[7; 300]).await;
+    }
+    let dropped = |raft: &Raft| raft.0.raft.metrics().borrow().purged.map(|purged| purged.index);
+    let deadline = soon();
+    let mut more = 0;
+    while !cluster.rafts.iter().flatten().all(|raft| dropped(raft) > Some(absent)) {
+        assert!(Instant::now() < deadline, "the log is never dropped");
+        let name = format!("r{round}-more-{more}");
+        cluster.put(at, &name, &[8; 1_000]).await;
+        let Change::CreateConfig(config) = &create(&name, b"").changes[0] else { panic!() };
+        let mut gone = Arc::unwrap_or_clone(create(&format!("{name}-gone"), b""));
+        gone.changes = vec![Change::RemoveConfig(config.id)];
+        cluster.write(at, Arc::new(gone)).await;
+        more += 1;
+    }
+}
+
+async fn assert_filled(cluster: &Cluster, at: usize, rounds: usize) {
+    let snapshot = cluster.read(at).await;
+    for round in 0..rounds {
+        for number in 0..WRITES {
+            let name = format!("r{round}-{number}");
+            assert_eq!(get(&snapshot, &name), Some(vec![7; 300]), "{name} at {at}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_reaches_a_member_that_is_behind_and_an_empty_one() {
+    let mut cluster = Cluster::of(2, 11, limits()).await;
+    cluster.join(2).await;
+    cluster.add(2).await;
+    let absent = cluster.raft(2).info().last;
+    cluster.kill(2).await;
+    fill(&cluster, 0, 0, absent).await;
+
+    cluster.start(2).await;
+    assert_filled(&cluster, 2, 1).await;
+    assert!(cluster.raft(2).info().snapshot.is_some());
+
+    cluster.join(3).await;
+    cluster.add(3).await;
+    assert_filled(&cluster, 3, 1).await;
+    let hash = |number: usize| cluster.raft(number).snapshot().hash();
+    eventually("all agree", || (1..4).all(|number| hash(number) == hash(0))).await;
+    cluster.kill(3).await;
+    cluster.start(3).await;
+    assert_filled(&cluster, 3, 1).await;
+    cluster.end().await;
+}
+
+/// Fails the n-th step from when it is armed, and all after it: what a crash there leaves.
+#[derive(Debug)]
+struct Crash {
+    left: AtomicI64,
+}
+
+impl Witness for Crash {
+    fn before(&self, _: Step, _: &Path) -> io::Result<()> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            return Err(io::Error::other("crashed"));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_anywhere_while_a_snapshot_is_installed_loses_nothing() {
+    let mut cluster = Cluster::of(3, 12, limits()).await;
+    let leader = cluster.leader().await;
+    let victim = (leader + 1) % 3;
+    let writer = (leader + 2) % 3;
+    let mut crashes = 0;
+    for (round, steps) in (1..).step_by(2).enumerate() {
+        let absent = cluster.raft(victim).info().last;
+        cluster.kill(victim).await;
+        fill(&cluster, writer, round, absent).await;
+        let crash = Arc::new(Crash { left: AtomicI64::new(i64::MAX) });
+        cluster.start_on(Disk::seen_by(crash.clone()), victim).await;
+        crash.left.store(steps, Ordering::SeqCst);
+        let before = cluster.raft(victim).info().snapshot;
+        let raft = cluster.raft(victim).clone();
+        eventually("installed or crashed", || {
+            raft.info().snapshot > before || crash.left.load(Ordering::SeqCst) <= 0
+        })
+        .await;
+        let crashed = crash.left.load(Ordering::SeqCst) <= 0;
+        cluster.kill(victim).await;
+        cluster.start(victim).await;
+        assert_filled(&cluster, victim, round + 1).await;
+        crashes += usize::from(crashed);
+        if !crashed || round > 15 {
+            break;
+        }
+    }
+    assert!(crashes > 3, "only {crashes} crashes");
+    cluster.end().await;
+}
+
+/// A log that has to be dropped for a snapshot nobody has is a bug, not a reason to drop it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_no_snapshot_covers_stops_the_store() {
+    let cluster = Cluster::of(1, 13, Limits::default()).await;
+    cluster.put(0, "kept", b"data").await;
+    let raft = cluster.raft(0);
+    let mut log = raft.0.log.clone();
+    let last = log.last().unwrap();
+
+    let purged = openraft::storage::RaftLogStorage::purge(&mut log, last).await;
+
+    assert!(purged.is_err());
+    let reason = until(raft.stopped(), Option::is_some).await;
+    assert!(matches!(reason, Some(StopReason::Panicked { part: "log", .. })), "{reason:?}");
+    let mut cluster = cluster;
+    cluster.kill(0).await;
+    cluster.start(0).await;
+    let snapshot = cluster.read(0).await;
+    assert_eq!(get(&snapshot, "kept"), Some(b"data".to_vec()));
+    cluster.end().await;
+}
