@@ -24,6 +24,7 @@ mod error;
 mod exec;
 mod image;
 mod lease;
+mod locks;
 mod logs;
 mod mountinfo;
 mod options;

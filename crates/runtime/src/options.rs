@@ -10,6 +10,7 @@ use crate::Error;
 use crate::archive::Limits;
 use crate::error::Tolerate;
 use crate::image::Shared;
+use crate::locks::Locks;
 use crate::rpc::{Link, QUICK, rpc};
 
 /// Where containerd is and what of it is ours.
@@ -73,6 +74,8 @@ pub struct Runtime {
     pub(crate) options: Arc<Options>,
     /// A permit per container that is being started.
     pub(crate) starts: Arc<Semaphore>,
+    /// Containers that are started or removed, by id.
+    pub(crate) lives: Arc<Locks<()>>,
     pub(crate) images: Shared,
     /// Held while volumes change, or a container with some is made.
     pub(crate) volumes: Arc<Mutex<()>>,
@@ -109,6 +112,7 @@ impl Runtime {
             link,
             options: Arc::new(options),
             starts,
+            lives: Arc::default(),
             images: Shared::default(),
             volumes: Arc::default(),
             version: version.into(),

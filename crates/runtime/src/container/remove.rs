@@ -23,6 +23,8 @@ impl Runtime {
     /// The first failure, after trying the rest; call again.
     pub async fn remove(&self, id: &str) -> Result<(), Error> {
         check_id(id)?;
+        // A start that has begun is waited for.
+        let _turn = self.lives.lock(id).await;
         self.end(id).await?;
         self.delete_task(id).await?;
         let record = match self.container(id).await {

@@ -28,6 +28,7 @@ impl Runtime {
     /// [`Error::NotStarted`] when its command cannot be run, [`Error::AlreadyRan`] when it ended
     /// or was lost before; in both cases trying again does not help.
     pub async fn start(&self, id: &str) -> Result<u32, Error> {
+        let turn = self.lives.lock(id).await;
         let record = self.container(id).await?;
         let task = self.process(id).await?;
         match list::status(task.as_ref(), &record) {
@@ -38,13 +39,29 @@ impl Runtime {
             Status::Created => {}
         }
         // Never closed. Each of those before is bounded in time, so this wait is.
-        let _permit = self.starts.acquire().await;
+        let permit = self.starts.clone().acquire_owned().await;
+        let (runtime, id) = (self.clone(), id.to_owned());
+        // containerd gives up a call whose caller does, and leaves half a container behind: once
+        // begun, this goes on to its end, and whoever wants the container next waits for that.
+        let begun = tokio::spawn(async move {
+            let _held = (turn, permit);
+            runtime.begin(&id, record, task.is_some()).await
+        });
+        match begun.await {
+            Ok(started) => started,
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            Err(_) => Err(Error::Unavailable { call: "start task" }),
+        }
+    }
+
+    /// Starts a container that has not run yet, with or without a process that waits to run.
+    async fn begin(&self, id: &str, record: Container, is_there: bool) -> Result<u32, Error> {
         let kept = list::kept(&record);
         self.show_volumes(id, &kept).await?;
         // Without the mark, what is there is from a start that was cut off, and goes first: it has
         // no process, or one whose log writer the shim has ended.
         let cut_off = !record.labels.contains_key(STARTED);
-        if cut_off && (task.is_some() || !self.create_task(id, &kept).await?) {
+        if cut_off && (is_there || !self.create_task(id, &kept).await?) {
             self.delete_task(id).await?;
             if !self.create_task(id, &kept).await? {
                 return Err(Error::Unavailable { call: "create task" });
