@@ -10,15 +10,17 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
+use rtnetlink::MulticastGroup;
 use rtnetlink::packet_core::{NLM_F_DUMP_INTR, NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::proto::Connection;
+use rtnetlink::proto::{Connection, ConnectionHandle};
 use rtnetlink::sys::SocketAddr;
-use rtnetlink::{Handle, MulticastGroup};
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use super::DEADLINE;
+use super::heard::Heard;
 use super::route::Message;
 
 /// Times a dump is asked for again while the kernel's table changes under it.
@@ -28,8 +30,8 @@ const TRIES: usize = 10;
 /// whatever namespace its thread is in later. Its thread may be no worker of a runtime.
 pub(crate) struct Route {
     reactor: Arc<Reactor>,
-    connection: Connection<RouteNetlinkMessage>,
-    handle: Handle,
+    connection: Connection<Heard>,
+    handle: ConnectionHandle<Heard>,
 }
 
 impl Route {
@@ -47,7 +49,7 @@ impl Route {
     fn on(reactor: Arc<Reactor>) -> io::Result<Self> {
         let (mut connection, handle, _news) = {
             let _entered = reactor.0.as_ref().map(Runtime::enter);
-            rtnetlink::new_connection()?
+            rtnetlink::proto::new_connection(NETLINK_ROUTE)?
         };
         // The end of a dump says whether it is whole.
         connection.set_forward_done(true);
@@ -74,7 +76,8 @@ impl Route {
         let Self { reactor, connection, handle } = self;
         let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
         let runtime = reactor.0.as_ref().ok_or_else(closed)?;
-        let answers = handle.request(question).map_err(|_| closed())?;
+        let kernel = SocketAddr::new(0, 0);
+        let answers = handle.request(question, kernel).map_err(|_| closed())?;
         runtime.block_on(async move {
             let answered = async {
                 let mut answers = pin!(answers);
@@ -117,9 +120,9 @@ impl Drop for Reactor {
 }
 
 /// What one answer tells; `None` for an acknowledgement or the end of a dump.
-fn read(answer: NetlinkMessage<RouteNetlinkMessage>) -> io::Result<Option<RouteNetlinkMessage>> {
+fn read(answer: NetlinkMessage<Heard>) -> io::Result<Option<RouteNetlinkMessage>> {
     match answer.payload {
-        NetlinkPayload::InnerMessage(message) => Ok(Some(message)),
+        NetlinkPayload::InnerMessage(message) => Ok(Some(message.0)),
         NetlinkPayload::Error(refusal) if refusal.code.is_some() => Err(refusal.to_io()),
         NetlinkPayload::Done(done) if done.code < 0 => {
             Err(io::Error::from_raw_os_error(done.code.saturating_neg()))

@@ -1,6 +1,7 @@
 //! What is said to the kernel over netlink: what a verb says, never when to say it.
 //!
-//! - `route`: links, addresses and routes, a function per verb, over `connection`: `rtnetlink`.
+//! - `route`: links, addresses and routes, a function per verb, over `connection`: `rtnetlink`,
+//!   whose answers `heard` reads.
 //! - `nft`, `conntrack`: a function per verb of these protocols, in bytes, over `message` and
 //!   `socket`: a blocking socket with a deadline.
 //!
@@ -9,6 +10,7 @@
 
 mod connection;
 pub(crate) mod conntrack;
+mod heard;
 pub(crate) mod message;
 pub(crate) mod nft;
 pub(crate) mod route;

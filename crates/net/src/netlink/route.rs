@@ -24,9 +24,10 @@ use rtnetlink::{
 };
 
 pub(crate) use super::connection::{Links, Route};
+use super::heard::Heard;
 
 /// What is said to the kernel about its links, addresses and routes.
-pub(crate) type Message = NetlinkMessage<RouteNetlinkMessage>;
+pub(crate) type Message = NetlinkMessage<Heard>;
 
 /// A hardware address.
 pub(crate) type Mac = [u8; 6];
@@ -67,13 +68,13 @@ pub(crate) struct Way {
 }
 
 fn question(what: RouteNetlinkMessage, flags: u16) -> Message {
-    let mut message = Message::from(what);
+    let mut message = Message::from(Heard(what));
     message.header.flags = NLM_F_REQUEST | flags;
     message
 }
 
 /// Says how a link should be; makes it if `flags` say so.
-fn link_is(link: LinkMessage, flags: u16) -> Message {
+pub(crate) fn link_is(link: LinkMessage, flags: u16) -> Message {
     // Not `SetLink`, which takes no settings of a bridge's port.
     question(RouteNetlinkMessage::NewLink(link), NLM_F_ACK | flags)
 }

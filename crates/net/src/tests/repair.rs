@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use swarm_types::spec::service::Protocol::Tcp;
 
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE};
+use rtnetlink::LinkUnspec;
+use rtnetlink::packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE};
+use rtnetlink::packet_route::link::LinkAttribute;
 
 use super::world::{HOST, ask, eventually, gateway, host, links, port, question, serve, within};
 use crate::netlink::Message;
@@ -145,5 +147,29 @@ fn what_is_right_is_not_written_again() {
 
         assert_eq!(handles(&mut socket), before);
         assert_eq!(before.len(), 7);
+    });
+}
+
+/// Says `name` is labelled with a byte that is no text.
+fn label(name: &str) -> route::Message {
+    const IFALIAS: u16 = 20;
+    let bytes = LinkAttribute::Other(DefaultNla::new(IFALIAS, vec![0xff]));
+    route::link_is(LinkUnspec::new_with_name(name).append_extra_attribute(bytes).build(), 0)
+}
+
+/// Its answer must not be lost as a whole: asking for it would wait, and a list would lack it.
+#[test]
+fn a_bridge_whose_label_is_no_text_is_seen() {
+    host(|_| async {
+        let found = within(None, || {
+            let mut route = Route::open().unwrap();
+            let bridge = route::create_bridge("other0", [2, 66, 1, 1, 1, 1]);
+            route.send([bridge, label("other0")]).unwrap();
+            [route::link(&mut route, "other0").unwrap().into_iter().collect(), links(None)]
+        });
+
+        for links in found {
+            assert!(links.iter().any(|link| link.name == "other0" && link.is_bridge), "{links:?}");
+        }
     });
 }
