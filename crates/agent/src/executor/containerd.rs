@@ -90,8 +90,24 @@ impl Containerd {
         if let Some(attached) = &attached {
             config.network = Network::Netns(attached.netns.clone());
         }
-        self.runtime.create(&config).await.map_err(|error| read("prepare", error))?;
+        self.create(spec, &config).await?;
         Ok(config::bound(task, attached.as_ref()))
+    }
+
+    /// Makes the container. Nothing keeps its image between the moment it was found and this one:
+    /// when somebody removed it, it is fetched once more.
+    async fn create(
+        &self,
+        spec: &ContainerSpec,
+        config: &ContainerConfig,
+    ) -> Result<(), ExecError> {
+        let failed = |error| read("prepare", error);
+        match self.runtime.create(config).await {
+            Err(Error::ImageMissing { .. }) => {}
+            made => return made.map_err(failed),
+        }
+        self.fetch(spec).await?;
+        self.runtime.create(config).await.map_err(failed)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use swarm_runtime::{Options, Status};
+use swarm_runtime::{Options, Spare, Status};
 use swarm_types::spec::task::TaskRuntime;
 use swarm_types::{TaskState, TaskStatus};
 use tempfile::TempDir;
-use testbed::{Format, Layers, busybox_archive};
+use testbed::{Config, Format, Front, Layers, Registry, busybox, busybox_archive};
 
 use super::*;
 use crate::reporter::Reporter;
@@ -46,12 +46,15 @@ impl World {
         Self { containerd, runtime, dir }
     }
 
-    /// A worker as a fresh agent has it.
-    fn worker(&self) -> (Worker<Containerd>, Reporter) {
+    fn executor(&self) -> Containerd {
         let files = self.dir.path().join("tasks");
         let (runtime, node) = (self.runtime.clone(), NodeFacts::default());
-        let (executor, reporter) =
-            (Containerd { runtime, net: None, node, files }, Reporter::default());
+        Containerd { runtime, net: None, node, files }
+    }
+
+    /// A worker as a fresh agent has it.
+    fn worker(&self) -> (Worker<Containerd>, Reporter) {
+        let (executor, reporter) = (self.executor(), Reporter::default());
         let (store, kept) = Store::in_test(&self.dir.path().join("worker"));
         (Worker::adopt(Arc::new(executor), reporter.clone(), store, kept), reporter)
     }
@@ -63,9 +66,13 @@ impl World {
 }
 
 fn shell(slot: u64, script: &str) -> Task {
+    of_image(slot, "busybox:test", script)
+}
+
+fn of_image(slot: u64, image: &str, script: &str) -> Task {
     task(slot, |task| {
         if let TaskRuntime::Container(container) = &mut task.runtime {
-            container.image = "busybox:test".to_owned();
+            container.image = image.to_owned();
             container.command = ["/bin/sh", "-c", script].map(String::from).into();
             container.stop_grace_period = Duration::from_secs(10);
         }
@@ -160,4 +167,24 @@ async fn a_task_lost_in_a_reboot_has_failed() {
     assert!(failed.err.contains("gone"), "{}", failed.err);
     assert_eq!(world.status(&web).await, Some(Status::Lost));
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn an_image_that_goes_after_it_was_found_is_fetched_again() {
+    let world = World::new().await;
+    let dir = world.dir.path().join("registry");
+    std::fs::create_dir(&dir).unwrap();
+    let registry = Registry::start(&dir, &Front::default());
+    let pushed = busybox("web:1", &Config::default(), Layers::Gzip);
+    pushed.push(&registry.host(), "web", "1").unwrap();
+    let image = format!("{}/web:1", registry.host());
+    let (executor, task) = (world.executor(), of_image(1, &image, "exit 0"));
+    let spec = task.spec().container().unwrap();
+    let config = config::container(&task, &executor.node).unwrap();
+    executor.fetch(spec).await.unwrap();
+
+    world.runtime.remove_image(&image, Spare::Used).await.unwrap();
+    executor.create(spec, &config).await.unwrap();
+
+    assert!(world.status(&task).await.is_some());
 }
