@@ -73,6 +73,12 @@ impl ClientError {
         }
     }
 
+    /// Whether the state of what was asked for forbids it, as that something uses it.
+    #[must_use]
+    pub fn is_in_the_way(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code() == Code::FailedPrecondition)
+    }
+
     pub(crate) fn of(target: &str, status: Status) -> Self {
         let target = target.to_owned();
         match broken(&status) {
@@ -137,5 +143,18 @@ mod tests {
 
         let text = refused.to_string();
         assert!(text.starts_with("the daemon does not serve this"), "{text}");
+    }
+
+    #[test]
+    fn what_somebody_else_did_first_is_told_apart_from_a_failure() {
+        let refused = |code| ClientError::of("the daemon", Status::new(code, "why"));
+
+        let told = |error: ClientError| (error.is_missing(), error.is_in_the_way());
+
+        assert_eq!(told(refused(Code::NotFound)), (true, false));
+        assert_eq!(told(refused(Code::FailedPrecondition)), (false, true));
+        for code in [Code::Internal, Code::Unavailable, Code::DeadlineExceeded] {
+            assert_eq!(told(refused(code)), (false, false));
+        }
     }
 }

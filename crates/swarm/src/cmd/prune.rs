@@ -2,7 +2,14 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use swarm_client::ClientError;
+
 use crate::output::Printer;
+
+/// Whether somebody used or removed it since it was listed: no failure of a prune, as with Docker.
+pub(super) fn outrun(why: &ClientError) -> bool {
+    why.is_missing() || why.is_in_the_way()
+}
 
 /// Asks whether to go on. Without a terminal there is nobody to ask.
 pub(super) fn confirmed(warning: &str, what: &str, out: &mut Printer) -> anyhow::Result<()> {

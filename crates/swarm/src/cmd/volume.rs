@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use swarm_client::{Client, LocalVolume, Missing};
 use swarm_types::text::natural_cmp;
 
-use super::prune::confirmed;
+use super::prune::{confirmed, outrun};
 use crate::flags::grammar;
 use crate::output::{List, ListKind, Printer, Row};
 use crate::view::filter::{self, FilterArgs};
@@ -198,14 +198,19 @@ async fn prune(args: Prune, client: &Client, out: &mut Printer) -> anyhow::Resul
             && filters.without("label!", &volume.labels)
     });
     if unused.is_empty() {
-        out.note("no unused volumes");
+        out.note(if all {
+            "no unused volumes"
+        } else {
+            "no unused volumes that nobody named; --all removes named ones too"
+        });
         return Ok(());
     }
     out.line("Deleted Volumes:")?;
     let mut failed = Vec::new();
     for volume in unused {
-        match client.remove_volume(&volume.name, Missing::Ignore).await {
+        match client.remove_volume(&volume.name, Missing::Refuse).await {
             Ok(()) => out.line(volume.name)?,
+            Err(error) if outrun(&error) => {}
             Err(error) => failed.push(error),
         }
     }

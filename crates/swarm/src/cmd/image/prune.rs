@@ -6,7 +6,7 @@
 use swarm_client::{Client, ImageRemoval};
 
 use super::{filter, rm};
-use crate::cmd::prune::confirmed;
+use crate::cmd::prune::{confirmed, outrun};
 use crate::output::Printer;
 use crate::view::filter::{FilterArgs, parse};
 
@@ -40,11 +40,16 @@ pub(crate) async fn run(args: Prune, client: &Client, out: &mut Printer) -> anyh
     for image in &images {
         match client.remove_image(&image.name, ImageRemoval::Careful).await {
             Ok(removed) => rm::tell(&removed, out)?,
+            Err(why) if outrun(&why) => {}
             Err(why) => failed.push(why),
         }
     }
     if images.is_empty() {
-        out.note("no unused images");
+        out.note(if args.all {
+            "no unused images"
+        } else {
+            "no images without a name; --all removes those that no container was made of"
+        });
     }
     crate::cmd::all_done(&failed)
 }
