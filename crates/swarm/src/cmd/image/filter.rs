@@ -39,15 +39,16 @@ pub(super) fn labelled(filters: &Filters, labels: &BTreeMap<String, String>) -> 
     filters.labels("label", labels) && filters.without("label!", labels)
 }
 
-/// When the image of that name was made.
+/// When the image of that name was made. A name is tried first: digits may be one too.
 fn made(images: &[Image], name: &str) -> anyhow::Result<i64> {
     let full = name.parse::<ImageRef>().map(|it| it.canonical()).unwrap_or_default();
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
-    let is = |image: &&Image| {
-        image.name == full
-            || image.digest.strip_prefix("sha256:").is_some_and(|it| it.starts_with(digits))
+    let begins = |image: &&Image| {
+        let digest = image.digest.strip_prefix("sha256:");
+        !digits.is_empty() && digest.is_some_and(|it| it.starts_with(digits))
     };
-    let found = images.iter().find(is);
+    let mut named = images.iter().filter(|image| image.name == full);
+    let found = named.next().or_else(|| images.iter().find(begins));
     let found = found.ok_or_else(|| anyhow::anyhow!("no such image: {name}"))?;
     Ok(found.created_at_ns.unwrap_or(0))
 }
@@ -86,6 +87,30 @@ fn glob(text: &str, pattern: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_image_of_a_limit_is_found_by_name_before_id() {
+        let image = |name: &str, digit: &str, at| Image {
+            name: name.to_owned(),
+            digest: format!("sha256:{}", digit.repeat(64)),
+            size_bytes: 0,
+            created_at_ns: Some(at),
+            repo_digests: Vec::new(),
+            labels: BTreeMap::new(),
+            containers: 0,
+        };
+        let images = [
+            image("docker.io/library/web:1", "a", 1),
+            image("docker.io/library/aaa:latest", "b", 2),
+        ];
+
+        assert_eq!(made(&images, "aaa").unwrap(), 2);
+        assert_eq!(made(&images, "aaaa").unwrap(), 1);
+        assert_eq!(made(&images, "sha256:b").unwrap(), 2);
+        for none in ["", "sha256:", "nope"] {
+            assert!(made(&images, none).is_err(), "{none}");
+        }
+    }
 
     #[test]
     fn patterns_are_dockers() {
