@@ -246,19 +246,25 @@ impl Tables {
         id: T::Id,
         new: Option<&Arc<T>>,
     ) -> Result<Option<Arc<T>>, Refusal> {
+        if let Some(new) = new {
+            self.check(T::object_id(id), &new.holdings())?;
+        }
+        Ok(self.put(id, new))
+    }
+
+    /// Writes or drops an object that was checked.
+    pub(crate) fn put<T: Stored>(&mut self, id: T::Id, new: Option<&Arc<T>>) -> Option<Arc<T>> {
         let me = T::object_id(id);
         let old = T::find(self, id).cloned();
         let held = old.as_ref().map(|old| old.holdings()).unwrap_or_default();
         let wanted = new.map(|new| new.holdings()).unwrap_or_default();
-        self.check(me, &wanted)?;
-
         if held != wanted {
             self.release(me, &held);
             self.take(me, wanted);
         }
         T::reindex(self, old.as_deref(), new.map(|new| &**new));
         T::place(self, id, new.cloned());
-        Ok(old)
+        old
     }
 
     /// Brings the state hash in step with what these events, a group's, wrote. An object that was
@@ -274,7 +280,8 @@ impl Tables {
         }
     }
 
-    fn check(&self, me: ObjectId, wanted: &Holdings) -> Result<(), Refusal> {
+    /// Refuses what another object holds, or a port that conflicts.
+    pub(crate) fn check(&self, me: ObjectId, wanted: &Holdings) -> Result<(), Refusal> {
         for claim in &wanted.claims {
             match self.claims.get(claim) {
                 Some(owner) if *owner != me => return Err(claim.refusal(*owner)),

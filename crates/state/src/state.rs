@@ -242,8 +242,7 @@ impl Pass {
                 self.spoiled = true;
                 return;
             };
-            self.txn.tables = tables;
-            self.txn.events.truncate(written);
+            self.txn.go_back(tables, written);
         }
         let outcome = outcome.map(|()| self.txn.index);
         self.requests.remember(group.request, self.txn.at, outcome.clone());

@@ -6,6 +6,7 @@
 mod cluster;
 mod network;
 mod node;
+mod open;
 mod secret;
 mod service;
 mod session;
@@ -25,6 +26,7 @@ use swarm_types::{
 use crate::event::Event;
 use crate::index::Tables;
 use crate::kind::Stored;
+use open::Open;
 
 /// The tables while an entry is applied, and what happened to them so far.
 pub(crate) struct Txn {
@@ -32,6 +34,8 @@ pub(crate) struct Txn {
     pub(crate) events: Vec<Event>,
     pub(crate) index: u64,
     pub(crate) at: Timestamp,
+    /// None once a group is through.
+    open: Option<Open>,
 }
 
 /// Who writes an object, which says the versions that grow.
@@ -50,7 +54,12 @@ pub(crate) enum Writer {
 /// Applies a group: first its expectations, then its changes.
 pub(crate) fn group(txn: &mut Txn, group: &Group) -> Result<(), Refusal> {
     group.expect.iter().try_for_each(|expect| txn.expect(expect))?;
-    group.changes.iter().try_for_each(|change| txn.change(change))
+    group.changes.iter().try_for_each(|change| {
+        txn.turn_to(change);
+        txn.change(change)
+    })?;
+    txn.close();
+    Ok(())
 }
 
 /// What a panic in a group becomes. Reported here, once per replica.
@@ -89,7 +98,13 @@ pub(crate) fn exists(tables: &Tables, object: &ObjectId) -> bool {
 
 impl Txn {
     pub(crate) fn new(tables: Tables, index: u64, at: Timestamp) -> Self {
-        Self { tables, events: Vec::new(), index, at }
+        Self { tables, events: Vec::new(), index, at, open: None }
+    }
+
+    /// Goes back to the tables before a group, and to as many events.
+    pub(crate) fn go_back(&mut self, tables: Tables, events: usize) {
+        (self.tables, self.open) = (tables, None);
+        self.events.truncate(events);
     }
 
     fn expect(&self, expect: &Expect) -> Result<(), Refusal> {
@@ -148,15 +163,9 @@ impl Txn {
 
     /// Stores a new object with fresh versions and times.
     fn create<T: Stored>(&mut self, mut object: T) -> Result<(), Refusal> {
-        let (id, index, at) = (object.id(), self.index, self.at);
+        let id = object.id();
         self.need_absent::<T>(id)?;
-        *object.meta() = Meta {
-            version: index,
-            spec_version: index,
-            decided_version: index,
-            created_at: at,
-            updated_at: at,
-        };
+        self.stamp_new(object.meta());
         let object = Arc::new(object);
         self.tables.set(id, Some(&object))?;
         self.events.push(Event::Created(T::object(object)));
@@ -165,20 +174,35 @@ impl Txn {
 
     /// Replaces an object that is there; versions and times are stamped here.
     fn update<T: Stored>(&mut self, mut object: T, writer: Writer) -> Result<(), Refusal> {
-        let (id, index, at) = (object.id(), self.index, self.at);
-        let meta = object.meta();
-        (meta.version, meta.updated_at) = (index, at);
+        let id = object.id();
+        self.stamp(object.meta(), writer);
+        let new = Arc::new(object);
+        if let Some(old) = self.tables.set(id, Some(&new))? {
+            self.events.push(Event::Updated { old: T::object(old), new: T::object(new) });
+        }
+        Ok(())
+    }
+
+    fn stamp_new(&self, meta: &mut Meta) {
+        let (index, at) = (self.index, self.at);
+        *meta = Meta {
+            version: index,
+            spec_version: index,
+            decided_version: index,
+            created_at: at,
+            updated_at: at,
+        };
+    }
+
+    fn stamp(&self, meta: &mut Meta, writer: Writer) {
+        let index = self.index;
+        (meta.version, meta.updated_at) = (index, self.at);
         if matches!(writer, Writer::User | Writer::Both) {
             meta.spec_version = index;
         }
         if matches!(writer, Writer::Planner | Writer::Both) {
             meta.decided_version = index;
         }
-        let new = Arc::new(object);
-        if let Some(old) = self.tables.set(id, Some(&new))? {
-            self.events.push(Event::Updated { old: T::object(old), new: T::object(new) });
-        }
-        Ok(())
     }
 
     /// Drops an object that is there.

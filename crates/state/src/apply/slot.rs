@@ -17,7 +17,9 @@ use crate::kind::networks_of;
 
 impl Txn {
     pub(super) fn create_task(&mut self, new: &CreateTask) -> Result<(), Refusal> {
-        self.need_absent::<Task>(new.id)?;
+        if self.find_task(new.id).is_some() {
+            return Err(Refusal::Exists(ObjectId::Task(new.id)));
+        }
         if !matches!(new.desired, TaskState::Ready | TaskState::Running | TaskState::Complete) {
             return invalid(format!("a new task cannot be wanted {}", new.desired));
         }
@@ -32,7 +34,7 @@ impl Txn {
             }
             NewTemplate::Attachment(spec) => self.attachment(new, spec)?,
         };
-        self.create(task(new, template, self.at))
+        self.open_task(task(new, template, self.at))
     }
 
     /// The template of a service at a version of its spec: the shared one, or a first one.

@@ -1,6 +1,8 @@
 //! Tasks after their creation. What is wanted and what is observed only grow; managers write
 //! states up to ASSIGNED, agents those after it, and managers end only what no agent will.
 
+use std::sync::Arc;
+
 use swarm_types::object::node::NodeState;
 use swarm_types::object::task::NetworkAttachment;
 use swarm_types::{
@@ -31,7 +33,7 @@ impl Txn {
         id: TaskId,
         networks: &[NetworkAttachment],
     ) -> Result<(), Refusal> {
-        let mut task = self.task(id)?;
+        let mut task = Task::clone(self.task(id)?);
         if task.status.state != TaskState::New {
             return invalid(format!("task {id} is {} already", task.status.state));
         }
@@ -39,11 +41,11 @@ impl Txn {
         self.need_all(&used)?;
         task.networks = networks.to_vec();
         task.status = self.status(TaskState::Pending, "pending task scheduling");
-        self.update(task, Writer::Planner)
+        self.rewrite(task, Writer::Planner)
     }
 
     fn assign_task(&mut self, assign: &AssignTask) -> Result<(), Refusal> {
-        let mut task = self.unassigned(assign.task)?;
+        let mut task = Task::clone(self.unassigned(assign.task)?);
         if task.desired > TaskState::Complete {
             return invalid(format!("task {} is wanted {} by now", task.id, task.desired));
         }
@@ -57,21 +59,21 @@ impl Txn {
         task.generic.clone_from(&assign.generic);
         task.volumes.clone_from(&assign.volumes);
         task.status = self.status(TaskState::Assigned, &assign.message);
-        self.update(task, Writer::Planner)
+        self.rewrite(task, Writer::Planner)
     }
 
     fn explain_task(&mut self, id: TaskId, why: &str) -> Result<(), Refusal> {
-        let mut task = self.unassigned(id)?;
+        let mut task = Task::clone(self.unassigned(id)?);
         if task.status.err == why {
             return Ok(());
         }
         why.clone_into(&mut task.status.err);
         (task.status.at, task.status.applied_at) = (self.at, self.at);
-        self.update(task, Writer::Planner)
+        self.rewrite(task, Writer::Planner)
     }
 
     fn set_desired(&mut self, id: TaskId, desired: TaskState, reason: &str) -> Result<(), Refusal> {
-        let mut task = self.task(id)?;
+        let mut task = Task::clone(self.task(id)?);
         let known = matches!(
             desired,
             TaskState::Ready
@@ -91,13 +93,13 @@ impl Txn {
         }
         task.desired = desired;
         reason.clone_into(&mut task.desired_reason);
-        self.update(task, Writer::Planner)
+        self.rewrite(task, Writer::Planner)
     }
 
     /// A container that may still run keeps its slot, ports and addresses: only what was never
     /// assigned, or whose node is gone, is ended here.
     fn end_task(&mut self, id: TaskId, state: TaskState, message: &str) -> Result<(), Refusal> {
-        let mut task = self.task(id)?;
+        let mut task = Task::clone(self.task(id)?);
         let found = task.status.state;
         if found.is_terminal() {
             return invalid(format!("task {id} has ended already: {found}"));
@@ -114,7 +116,7 @@ impl Txn {
         let (at, applied_at) = (self.at, self.at);
         let message = message.to_owned();
         task.status = TaskStatus { state, message, at, applied_at, ..task.status };
-        self.update(task, Writer::Planner)
+        self.rewrite(task, Writer::Planner)
     }
 
     fn node_is_gone(&self, task: &Task) -> bool {
@@ -125,17 +127,17 @@ impl Txn {
     }
 
     fn remove_task(&mut self, id: TaskId) -> Result<(), Refusal> {
-        let task = self.need::<Task>(id)?;
+        let task = self.task(id)?;
         if !task.status.state.is_terminal() {
             return invalid(format!("task {id} is {}: end it first", task.status.state));
         }
-        self.remove::<Task>(id)
+        self.drop_task(id)
     }
 
     /// A report that says nothing new is no error: agents repeat themselves on every session.
     fn observe_task(&mut self, observed: &ObserveTask) -> Result<(), Refusal> {
         let ObserveTask { task: id, node, session, status } = observed;
-        let mut task = self.task(*id)?;
+        let mut task = Task::clone(self.task(*id)?);
         if task.node != Some(*node) {
             return invalid(format!("task {id} is not on node {node}"));
         }
@@ -157,14 +159,10 @@ impl Txn {
             task.ran_at = self.at;
         }
         task.status = TaskStatus { applied_at: self.at, ..status.clone() };
-        self.update(task, Writer::Report)
+        self.rewrite(task, Writer::Report)
     }
 
-    fn task(&self, id: TaskId) -> Result<Task, Refusal> {
-        self.need::<Task>(id).map(|task| (**task).clone())
-    }
-
-    fn unassigned(&self, id: TaskId) -> Result<Task, Refusal> {
+    fn unassigned(&self, id: TaskId) -> Result<&Arc<Task>, Refusal> {
         let task = self.task(id)?;
         if task.status.state < TaskState::Assigned {
             return Ok(task);

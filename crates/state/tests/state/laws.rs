@@ -136,4 +136,48 @@ proptest! {
         prop_assert!(restored.records().eq(view.records()));
         check_indexes(&restored);
     }
+
+    /// Changes in one group come to what they come to in groups of their own: a task that is
+    /// written again and again differs in nothing from one that was looked up in between.
+    #[test]
+    fn a_group_is_the_sum_of_its_changes(dice in prop::collection::vec(any::<u8>(), 1..16)) {
+        let (mut apart, mut together) = (World::new(), World::new());
+        let changes = life_of_two(&mut apart, &dice);
+        prop_assert_eq!(&changes, &life_of_two(&mut together, &dice));
+
+        let groups: Vec<_> =
+            changes.iter().map(|change| apart.group(vec![], vec![change.clone()])).collect();
+        let one_by_one = apart.entry(groups);
+        let passed = changes.into_iter().zip(&one_by_one.results).filter(|(_, it)| it.is_ok());
+        let group = together.group(vec![], passed.map(|(change, _)| change).collect());
+        let at_once = together.entry(vec![group]);
+
+        prop_assert!(at_once.results[0].is_ok());
+        prop_assert_eq!(&at_once.events, &one_by_one.events);
+        let view = together.view();
+        prop_assert_eq!(objects(&view), objects(&apart.view()));
+        check_indexes(&view);
+        let restored = State::restore(view.records()).unwrap().snapshot();
+        prop_assert_eq!(restored.hash(), view.hash());
+    }
+}
+
+/// Changes of a task that is there and of one that the first change makes.
+fn life_of_two(world: &mut World, dice: &[u8]) -> Vec<Change> {
+    let (service, node) = (world.service("two"), world.node(NodeRole::Worker));
+    let old = world.task(service, 1);
+    let new = world.new_task(service, 2);
+    let ids = [old, new.id];
+    let life = dice.iter().map(|die| {
+        let task = ids[usize::from(die / 100).min(1)];
+        match die % 8 {
+            0 | 1 => Change::SetTaskPending(task, vec![]),
+            2 | 3 => assign(task, node),
+            4 => desire(task, [TaskState::Shutdown, TaskState::Remove][usize::from(die / 128)]),
+            5 => end(task, TaskState::Shutdown),
+            6 => Change::RemoveTask(task),
+            _ => Change::ExplainTask(task, "no suitable node".to_owned()),
+        }
+    });
+    [Change::CreateTask(Box::new(new))].into_iter().chain(life).collect()
 }
