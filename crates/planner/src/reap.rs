@@ -6,7 +6,7 @@
 //!
 //! What a node has is ended by that node only, unless it was down for [`ORPHAN_AFTER`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,14 @@ pub(crate) fn service(draft: &mut Draft<'_>, tasks: &mut Vec<Arc<Task>>) {
     tasks.iter().for_each(|task| wake_to_orphan(draft, task));
     let mut dropped = BTreeSet::new();
     let service = tasks.first().and_then(|task| draft.view.service(&task.service()?).cloned());
-    for slot in places(tasks).values() {
+    let all = by_place(tasks);
+    for slot in all.chunk_by(|left, right| place(left) == place(right)) {
+        // Most slots: nothing in them is over, and nothing is to go.
+        if let [only] = slot
+            && only.wanted()
+        {
+            continue;
+        }
         let kept = service.as_ref().map(|it| kept_by_update(it, slot)).unwrap_or_default();
         dropped.extend(reap_slot(draft, slot, kept));
         // What comes after the newest names it, and cannot before it is gone.
@@ -80,14 +87,17 @@ fn is_removable(task: &Task) -> bool {
     task.desired == TaskState::Remove && is_over(task)
 }
 
+/// The tasks of each place next to each other, oldest first; those of replicated services come
+/// in that order.
+fn by_place(tasks: &[Arc<Task>]) -> Vec<&Task> {
+    let mut tasks: Vec<&Task> = tasks.iter().map(Arc::as_ref).collect();
+    tasks.sort_by_key(|task| place(task));
+    tasks
+}
+
 /// A slot, or the node that stands for it in a global service.
-fn places(tasks: &[Arc<Task>]) -> BTreeMap<(u64, Option<NodeId>), Vec<&Task>> {
-    let mut places: BTreeMap<_, Vec<&Task>> = BTreeMap::new();
-    for task in tasks {
-        let node = if task.template.global { task.node } else { None };
-        places.entry((task.slot, node)).or_default().push(task);
-    }
-    places
+fn place(task: &Task) -> (u64, Option<NodeId>) {
+    (task.slot, if task.template.global { task.node } else { None })
 }
 
 fn reap_slot(draft: &mut Draft<'_>, slot: &[&Task], by_update: [Option<TaskId>; 2]) -> Vec<TaskId> {
