@@ -152,7 +152,13 @@ impl<'a> Draft<'a> {
             return None;
         }
         self.spent += cost;
-        self.touched.extend(changes.iter().filter_map(task_of));
+        // Nobody asks for a task that the group makes: the snapshot does not have it.
+        let made = changes.iter().find_map(|change| match change {
+            Change::CreateTask(new) => Some(new.id),
+            _ => None,
+        });
+        let tasks = changes.iter().filter_map(task_of);
+        self.touched.extend(tasks.filter(|task| Some(*task) != made));
         self.groups.push(Group { request: self.ids.draw(), expect, changes });
         self.why.push(Why { about, reason });
         Some(self.groups.len() - 1)
@@ -172,7 +178,9 @@ impl<'a> Draft<'a> {
 
     /// Hands a task to the scheduler.
     pub(crate) fn wait(&mut self, waiting: Waiting) {
-        self.touched.insert(waiting.task);
+        if let Place::Own(_) = waiting.group {
+            self.touched.insert(waiting.task);
+        }
         self.waiting.push(waiting);
     }
 
@@ -283,9 +291,9 @@ pub(crate) fn decided_task(task: &Task) -> Expect {
 }
 
 /// Nothing decided on the service since, and no user changed it.
-pub(crate) fn decided_service(service: &Service) -> Vec<Expect> {
+pub(crate) fn decided_service(service: &Service) -> [Expect; 2] {
     let object = ObjectId::Service(service.id);
-    vec![
+    [
         Expect { object, what: Expected::Decided(service.meta.decided_version) },
         Expect { object, what: Expected::SpecVersion(service.meta.spec_version) },
     ]

@@ -67,7 +67,7 @@ pub(super) fn service(
     unfit.iter().for_each(|place| clear(draft, place, Reason::NodeUnfit));
     out.iter().for_each(|place| clear(draft, place, Reason::NodeInvalid));
     for task in take(Standing::Gone).iter().flat_map(|place| &place.tasks) {
-        remove(draft, task, Reason::NodeInvalid, decided_service(wish.service));
+        remove(draft, task, Reason::NodeInvalid, decided_service(wish.service).into());
     }
 }
 

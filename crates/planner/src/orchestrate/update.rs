@@ -296,6 +296,6 @@ fn set(draft: &mut Draft<'_>, wish: &Wish<'_>, state: UpdateState, message: Stri
 
 fn decide(draft: &mut Draft<'_>, wish: &Wish<'_>, change: Change) -> bool {
     let about = ObjectId::Service(wish.service.id);
-    draft.decide(Reason::Update, about, decided_service(wish.service), vec![change]);
+    draft.decide(Reason::Update, about, decided_service(wish.service).into(), vec![change]);
     true
 }
