@@ -146,7 +146,17 @@ impl Snapshot {
         service: &ServiceId,
         slot: u64,
     ) -> impl Iterator<Item = &Arc<Task>> {
-        let keys = self.0.tables.in_slots(*service, slot, slot);
+        self.tasks_in_slots(service, slot, slot)
+    }
+
+    /// Tasks of the slots from `first` to `last`, by slot and oldest first.
+    pub fn tasks_in_slots(
+        &self,
+        service: &ServiceId,
+        first: u64,
+        last: u64,
+    ) -> impl Iterator<Item = &Arc<Task>> {
+        let keys = self.0.tables.in_slots(*service, first, last);
         keys.filter_map(|key| self.task(&key.task))
     }
 

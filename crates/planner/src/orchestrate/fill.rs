@@ -75,9 +75,10 @@ pub(crate) fn resume(draft: &mut Draft<'_>, id: ServiceId, fill: Fill) -> Filled
         return Filled::Changed;
     };
     let wish = Wish::of(&service, &[]);
+    let taken = draft.view.tasks_in_slots(&id, fill.next, fill.last).next().map(|task| task.slot);
     for slot in fill.next..=fill.last {
         draft.examined += 1;
-        if draft.view.tasks_in_slot(&id, slot).next().is_some() {
+        if taken == Some(slot) {
             return Filled::Changed;
         }
         let place = &Place::slot(slot);
