@@ -50,8 +50,8 @@ fn overlaps(number: u8, routes: &[Ipv4Network]) -> bool {
     let Ok(subnet) = Ipv4Network::new(Ipv4Addr::new(198, 18, number, 0), BITS) else {
         return true;
     };
-    // The default route leads everywhere, and in no one's way.
-    let routes = routes.iter().filter(|route| route.prefix() > 0);
+    // The default route, or its halves as VPNs write it, leads everywhere and is in no one's way.
+    let routes = routes.iter().filter(|route| route.prefix() > 1);
     routes.clone().any(|route| route.contains(subnet.network()) || subnet.contains(route.network()))
 }
 
@@ -139,6 +139,7 @@ mod tests {
             ("198.18.0.0/15", true),
             ("198.18.4.0/24", false),
             ("0.0.0.0/0", false),
+            ("128.0.0.0/1", false),
         ] {
             assert_eq!(overlaps(3, &routes(route)), taken, "{route}");
         }
