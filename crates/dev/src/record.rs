@@ -146,6 +146,7 @@ impl Record {
         if record.format != FORMAT {
             return Err(unreadable(format!("it has format {}, not {FORMAT}", record.format)));
         }
+        record.shape.check().map_err(|error| unreadable(error.to_string()))?;
         Ok(Some(record))
     }
 
@@ -177,7 +178,9 @@ mod tests {
 
         assert_eq!(Record::load(&path).unwrap(), Some(record));
         assert_eq!(Record::load(&dir.path().join("absent")).unwrap(), None);
-        for damaged in ["", "{}", &fs::read_to_string(&path).unwrap().replace(":1", ":2")] {
+        let text = fs::read_to_string(&path).unwrap();
+        let (newer, huge) = (text.replace(":1,", ":2,"), text.replace(":2}", ":255}"));
+        for damaged in ["", "{}", &newer, &huge] {
             fs::write(&path, damaged).unwrap();
             assert!(matches!(Record::load(&path), Err(DevError::Record { .. })), "{damaged}");
         }
