@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::DevError;
+use crate::place::PREFIX;
 use crate::process::{self, Motion};
 use crate::wait::until;
 
@@ -60,6 +61,14 @@ impl Cgroups {
             all.push(point);
         }
         best.map(|(_, followed)| Self { followed, all })
+    }
+
+    /// Whether this process is in a node of any cluster: it would stop or kill itself there, and
+    /// what it calls the host's network is the node's.
+    pub(crate) fn is_in_node() -> Result<bool, DevError> {
+        let own = Path::new("/proc/self/cgroup");
+        let groups = fs::read_to_string(own).map_err(DevError::io("read", own))?;
+        Ok(groups.contains(&format!(":/{PREFIX}")))
     }
 
     pub(crate) fn make(&self, group: &str) -> Result<(), DevError> {

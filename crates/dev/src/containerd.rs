@@ -1,10 +1,24 @@
 //! A node's containerd: its own root, state and sockets, and nothing that tasks do not need.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 
 use crate::DevError;
 use crate::place::NodePlace;
+
+/// What a node runs, each from the Debian package of the second name.
+const PROGRAMS: [(&str, &str); 3] =
+    [("containerd", "containerd"), ("containerd-shim-runc-v2", "containerd"), ("runc", "runc")];
+
+/// Refuses a host that lacks a program, before anything is made.
+pub(crate) fn check(path: &OsStr) -> Result<(), DevError> {
+    let there = |program: &str| std::env::split_paths(path).any(|dir| dir.join(program).is_file());
+    match PROGRAMS.into_iter().find(|(program, _)| !there(program)) {
+        Some((program, package)) => Err(DevError::Missing { program, package }),
+        None => Ok(()),
+    }
+}
 
 pub(crate) fn config(place: &NodePlace) -> PathBuf {
     place.dir.join("containerd.toml")

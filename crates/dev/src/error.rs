@@ -14,6 +14,14 @@ pub enum DevError {
     /// Namespaces, links and cgroups want root.
     #[error("run this as root: it makes network namespaces and starts containerd")]
     NotRoot,
+    /// A program is not in PATH.
+    #[error("{program} is not in PATH: install the package {package}")]
+    Missing {
+        /// The program.
+        program: &'static str,
+        /// The Debian package it comes from.
+        package: &'static str,
+    },
     /// It is out of range, or not served yet.
     #[error("{0}")]
     Refused(String),

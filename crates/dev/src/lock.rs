@@ -2,12 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
 use crate::DevError;
 use crate::wait::until;
@@ -36,19 +36,17 @@ impl Lock {
         })
     }
 
-    /// As [`Lock::of`], making the directory where it is missing. The one above must be there.
+    /// As [`Lock::of`], making the directory where it is missing.
     pub(crate) fn of_new(dir: &Path) -> Result<Self, DevError> {
-        loop {
-            match fs::create_dir(dir) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                    return Err(DevError::io("make", dir)(error));
+        // Others may remove it, or the one above, as soon as it is made.
+        until(&format!("a directory {}", dir.display()), PATIENCE, || {
+            match fs::create_dir_all(dir) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(DevError::io("make", dir)(error))
                 }
-                _ => {}
+                _ => Ok(Self::of(dir)?.ok_or_else(|| "none".to_owned())),
             }
-            if let Some(lock) = Self::of(dir)? {
-                return Ok(lock);
-            }
-        }
+        })
     }
 }
 
@@ -58,7 +56,9 @@ enum Attempt {
 }
 
 fn attempt(path: &Path) -> io::Result<Attempt> {
-    let dir = File::open(path)?;
+    // A link leads to what is somebody else's.
+    let follow = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+    let dir = File::options().read(true).custom_flags(follow.bits()).open(path)?;
     let dir = match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
         Ok(dir) => dir,
         Err((_, Errno::EWOULDBLOCK)) => return Ok(Attempt::Taken),
@@ -87,5 +87,17 @@ mod tests {
         assert!(matches!(attempt(&path), Ok(Attempt::Taken)));
         drop(held);
         assert!(matches!(attempt(&path), Ok(Attempt::Held(_))));
+    }
+
+    #[test]
+    fn a_link_is_never_taken_for_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, target) in [("foreign", dir.path()), ("nowhere", Path::new("/absent"))] {
+            let link = dir.path().join(name);
+            std::os::unix::fs::symlink(target, &link).unwrap();
+
+            assert!(matches!(Lock::of(&link), Err(DevError::Io { .. })), "{name}");
+            assert!(matches!(Lock::of_new(&link), Err(DevError::Io { .. })), "{name}");
+        }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) fn bring_up(
         sweep::forget_boot(&place)?;
     }
     cgroups.make(&place.system_cgroup())?;
+    // What stands still answers no one.
+    cgroups.resume(&place.cgroup)?;
     underlay::make_node(cluster, record, node)?;
     write_config(&place)?;
     for part in [Part::Containerd, Part::Daemon] {

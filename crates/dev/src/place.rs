@@ -7,6 +7,8 @@ use crate::record::Record;
 
 /// Directory of all clusters of this machine.
 pub(crate) const ROOT: &str = "/var/lib/swarm-dev";
+/// What names of clusters' cgroups begin with.
+pub(crate) const PREFIX: &str = "swarm-dev-";
 const MAX_NAME: usize = 24;
 
 /// A cluster's directory and names.
@@ -42,7 +44,7 @@ impl Place {
 
     /// Cgroup of everything in the cluster, within a hierarchy.
     pub(crate) fn cgroup(&self) -> String {
-        format!("swarm-dev-{}", self.name)
+        format!("{PREFIX}{}", self.name)
     }
 
     pub(crate) fn node(&self, node: &str) -> NodePlace {

@@ -14,7 +14,7 @@ use crate::partition::Direction;
 use crate::place::{Place, ROOT};
 use crate::record::{Member, Record, Shape};
 use crate::status::{self, NodeStatus};
-use crate::{DevError, r#become, form, keeper, node, partition, sweep, underlay};
+use crate::{DevError, r#become, containerd, form, keeper, node, partition, sweep, underlay};
 
 /// What of a node is killed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +59,7 @@ impl Rig {
     /// the end of its log. What was made stays, for a look; `down` removes it.
     pub async fn up(&self, shape: Shape) -> Result<(), DevError> {
         shape.check()?;
+        containerd::check(&std::env::var_os("PATH").unwrap_or_default())?;
         let (_held, record) = self.blocking(move |rig| rig.raise(shape)).await?;
         form::form(&self.place, &record).await
     }
@@ -72,11 +73,6 @@ impl Rig {
 
     /// The record of the cluster, written if there is none; nothing else is made.
     fn claim(&self, shape: Shape) -> Result<(Lock, Record), DevError> {
-        let root = &self.place.root;
-        let parent = root.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(parent).map_err(DevError::io("make", parent))?;
-        // Nobody else chooses a subnet meanwhile.
-        let _choosing = Lock::of_new(root)?;
         let held = Lock::of_new(&self.place.dir())?;
         if let Some(record) = Record::load(&self.place.record())? {
             if record.shape != shape {
@@ -85,6 +81,11 @@ impl Rig {
             }
             return Ok((held, record));
         }
+        // A `down` was killed half-way: what it left is no part of this cluster.
+        self.clear()?;
+        // Nobody else chooses a subnet meanwhile.
+        let root = &self.place.root;
+        let _choosing = Lock::of_new(root)?;
         let record = Record::new(underlay::free_subnet(&taken(root))?, shape);
         record.save(&self.place.record())?;
         Ok((held, record))
@@ -116,6 +117,16 @@ impl Rig {
     fn remove(&self) -> Result<bool, DevError> {
         let dir = self.place.dir();
         let Some(_held) = Lock::of(&dir)? else { return Ok(false) };
+        self.clear()?;
+        sweep::remove_all(&dir)?;
+        // Others may have clusters in it.
+        let _ = fs::remove_dir(&self.place.root);
+        Ok(true)
+    }
+
+    /// Removes what is in the cluster's directory, and what that names elsewhere.
+    fn clear(&self) -> Result<(), DevError> {
+        let dir = self.place.dir();
         Cgroups::find()?.end(&self.place.cgroup())?;
         // A damaged record is no reason to keep the rest; what follows from it is the host's link,
         // which goes with the hub.
@@ -127,10 +138,9 @@ impl Rig {
             let node = self.place.node(&name.to_string_lossy());
             sweep::remove_shims(&node.containerd_state())?;
         }
-        sweep::remove_all(&dir)?;
-        // Others may have clusters in it.
-        let _ = fs::remove_dir(&self.place.root);
-        Ok(true)
+        // The record goes first: half of a cluster is none.
+        sweep::remove_file(&self.place.record())?;
+        sweep::empty(&dir)
     }
 
     /// What the nodes do.
@@ -325,6 +335,10 @@ impl Rig {
         &self,
         work: impl FnOnce(&Self) -> Result<T, DevError> + Send + 'static,
     ) -> Result<T, DevError> {
+        if Cgroups::is_in_node()? {
+            let why = "this shell is in a node itself: leave it first, with `exit`";
+            return Err(DevError::Refused(why.to_owned()));
+        }
         let rig = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&rig)).await;
         done.unwrap_or_else(|error| Err(DevError::network("work on the cluster")(error)))

@@ -28,10 +28,22 @@ pub(crate) fn forget_boot(place: &NodePlace) -> Result<(), DevError> {
         remove_all(&path)?;
     }
     for name in ["containerd.sock", "containerd.sock.ttrpc", "daemon.pid", "containerd.pid"] {
-        absent_is_fine(fs::remove_file(place.dir.join(name)))
-            .map_err(DevError::io("remove", &place.dir.join(name)))?;
+        remove_file(&place.dir.join(name))?;
     }
     Ok(())
+}
+
+/// Removes a file; none is fine.
+pub(crate) fn remove_file(path: &Path) -> Result<(), DevError> {
+    absent_is_fine(fs::remove_file(path)).map_err(DevError::io("remove", path))
+}
+
+/// Removes what is in a directory, as [`remove_all`] does.
+pub(crate) fn empty(dir: &Path) -> Result<(), DevError> {
+    entries(dir).iter().try_for_each(|path| match path.is_dir() {
+        true => remove_all(path),
+        false => remove_file(path),
+    })
 }
 
 /// Removes a directory with all there is in it, but nothing behind a mount.
@@ -57,8 +69,7 @@ pub(crate) fn remove_shims(state: &Path) -> Result<(), DevError> {
         for bundle in entries(&namespace) {
             let socket = fs::read_to_string(bundle.join("address")).unwrap_or_default();
             if let Some(socket) = shim_socket(&socket) {
-                absent_is_fine(fs::remove_file(&socket))
-                    .map_err(DevError::io("remove", &socket))?;
+                remove_file(&socket)?;
             }
             if let (Some(namespace), Some(id)) = (namespace.file_name(), bundle.file_name()) {
                 remove_all(&Path::new(RUNC).join(namespace).join(id))?;
@@ -87,7 +98,13 @@ fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
 /// Mounts at a directory or below it, in the order they were made.
 fn mounts_below(dir: &Path) -> Result<Vec<PathBuf>, DevError> {
     let table = fs::read_to_string(MOUNTS).map_err(DevError::io("read", Path::new(MOUNTS)))?;
-    Ok(read_mounts(&table, dir))
+    // The kernel lists places without links on the way, such as a /var on another disk.
+    let real = match dir.parent().map(Path::canonicalize).transpose() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(DevError::io("find", dir))?,
+    };
+    let (Some(real), Some(name)) = (real, dir.file_name()) else { return Ok(Vec::new()) };
+    Ok(read_mounts(&table, &real.join(name)))
 }
 
 fn read_mounts(table: &str, dir: &Path) -> Vec<PathBuf> {
@@ -130,6 +147,20 @@ mod tests {
         let found = read_mounts(table, Path::new("/d/one"));
 
         assert_eq!(found, [Path::new("/d/one/netns"), Path::new("/d/one/a b\\c")]);
+    }
+
+    #[test]
+    fn a_mount_is_found_through_a_link_above_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/proc", &link).unwrap();
+        let real = |path: &Path| mounts_below(path).unwrap().contains(&PathBuf::from("/proc"));
+
+        assert!(real(Path::new("/proc")));
+        // Below a link is what it leads to; the link itself is no mount.
+        std::os::unix::fs::symlink("/", dir.path().join("top")).unwrap();
+        assert!(real(&dir.path().join("top/proc")));
+        assert!(!real(&link));
     }
 
     #[test]

@@ -44,6 +44,20 @@ fn down_removes_what_an_up_left_that_was_killed() {
 }
 
 #[test]
+fn up_takes_nothing_of_what_a_killed_down_left() {
+    let cluster = Cluster::up(0);
+    let before = cluster.swarm("m1", &["info", "--format", "{{.Swarm.NodeID}}"]);
+    // As far as `down` comes before it removes files.
+    let _ = cluster.dev(&["kill", "--all", "m1"]).ok();
+    std::fs::remove_file(cluster.dir().join("cluster.json")).unwrap();
+
+    let _ = cluster.dev(&["up", "--workers", "0"]).ok();
+
+    let after = cluster.swarm("m1", &["info", "--format", "{{.Swarm.NodeID}}"]);
+    assert_ne!(before.ok(), after.ok());
+}
+
+#[test]
 fn up_goes_on_where_one_was_killed() {
     let cluster = Cluster::named();
     for step in STEPS {

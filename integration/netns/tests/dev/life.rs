@@ -58,4 +58,8 @@ fn a_paused_node_stands_still_with_its_tasks() {
     let _ = cluster.dev(&["resume", "m1"]).ok();
     assert_eq!(cluster.status("m1")["State"], "running");
     assert_eq!(cluster.running_task("m1"), pids);
+
+    let _ = cluster.dev(&["pause", "m1"]).ok();
+    let _ = cluster.dev(&["start", "m1"]).ok();
+    assert_eq!(cluster.status("m1")["State"], "running");
 }

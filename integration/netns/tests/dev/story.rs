@@ -64,6 +64,12 @@ fn a_command_runs_in_its_node_and_its_code_is_passed_on() {
     assert_eq!(cluster.dev(&["exec", "w1", "--", "no-such-command"]).code, Some(127));
     assert_eq!(cluster.dev(&["exec", "w1", "--", "/etc"]).code, Some(126));
     assert!(cluster.swarm("m1", &["node", "ls"]).ok().contains("m1"));
+    // It would kill or stop itself, and hold the cluster's lock meanwhile.
+    for command in [["pause", "w1"].as_slice(), &["down"]] {
+        let within = [&["dev", "--name", cluster.name()], command].concat();
+        let ran = cluster.swarm("w1", &within);
+        assert!(ran.refusal().contains("leave it first"), "{ran}");
+    }
 }
 
 #[test]
@@ -92,6 +98,9 @@ fn what_cannot_be_is_refused_by_name_and_makes_nothing() {
     refused(&["up", "--managers", "0"], "1 to 9 managers");
     refused(&["up", "--workers", "101"], "up to 100 workers");
     refused(&["up", "--name", "../x"], "is no name of a cluster");
+    let ran = cluster.command(&["up"]).env("PATH", "/nowhere").output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(!ran.status.success() && said.contains("install the package containerd"), "{said}");
     refused(&["status"], "there is no cluster");
     refused(&["kill", "m1"], "there is no cluster");
     refused(&["exec", "m1", "true"], "there is no cluster");
