@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 
 use crate::dial::Lost;
 use crate::error::{ProposeError, ReadError};
+use crate::failure::Failure;
 use crate::lanes::{GROUP_BYTES, Lane, Waiting};
 use crate::leadership::{Leadership, Office};
 use crate::message::{Answer, Ask};
@@ -50,10 +51,10 @@ impl Vouched {
 }
 
 impl Raft {
-    /// Proposes a group and waits until it is applied, here or at the leader, or until
-    /// `deadline`.
+    /// Proposes a group and waits until it is applied, or until `deadline`.
     ///
-    /// A member that does not lead passes it on, once. The group counts as the same one when
+    /// A member that does not lead passes it on, once. What became of it shows in this member's
+    /// own [`Raft::snapshot`] then, unless it has not caught up by `deadline`. The group counts as the same one when
     /// tried again with the same request id, anywhere; it then has its first result.
     ///
     /// # Errors
@@ -145,13 +146,27 @@ impl Raft {
             reason = self.0.fault.raised() => return Err(reason.into()),
         };
         match asked {
-            Ok(Answer::Accepted(accepted)) => Ok(accepted),
-            Ok(Answer::Failed(failure)) => Err(failure.into()),
+            Ok(Answer::Proposed(outcome, at)) => {
+                if matches!(outcome, Ok(_) | Err(Failure::Refused(_))) {
+                    self.show(at, deadline).await;
+                }
+                outcome.map_err(Into::into)
+            }
             // The one that was asked is not there, or another.
             Err(Lost::Unreached(_) | Lost::Refused(_)) => {
                 Err(ProposeError::NotLeader { leader: None })
             }
             Ok(_) | Err(Lost::Silent(_)) => Err(ProposeError::Unknown { waited: began.elapsed() }),
+        }
+    }
+
+    /// Waits until this replica shows what the entry at that index led to, until `deadline`.
+    async fn show(&self, at: u64, deadline: Instant) {
+        let mut metrics = self.0.raft.metrics();
+        let shown = metrics.wait_for(|now| now.last_applied.is_some_and(|last| last.index >= at));
+        tokio::select! {
+            _ = timeout_at(deadline.into(), shown) => {}
+            _ = self.0.fault.raised() => {}
         }
     }
 

@@ -84,10 +84,9 @@ impl Door {
         let by = |within: Duration| Instant::now() + within.min(PATIENCE);
         Ok(match ask {
             Ask::Propose(lane, group, within) => {
-                match self.raft.propose_here(lane, group, by(within), None).await {
-                    Ok(accepted) => Answer::Accepted(accepted),
-                    Err(error) => Answer::Failed(error.into()),
-                }
+                let outcome = self.raft.propose_here(lane, group, by(within), None).await;
+                // Read afterwards: it shows what became of the group.
+                Answer::Proposed(outcome.map_err(Into::into), self.raft.snapshot().applied())
             }
             Ask::ReadIndex(within) => match self.raft.read_index(by(within)).await {
                 Ok(index) => Answer::ReadIndex(index),

@@ -53,7 +53,8 @@ pub(crate) enum Change {
 pub(crate) enum Answer {
     Append(AppendEntriesResponse<MemberId>),
     Vote(VoteResponse<MemberId>),
-    Accepted(swarm_state::Accepted),
+    /// What became of a group, and up to where the state shows it.
+    Proposed(Result<swarm_state::Accepted, Failure>, u64),
     ReadIndex(Option<LogId>),
     Done,
     /// The vote of the one who took the snapshot.
@@ -163,6 +164,22 @@ struct AcceptedRecord {
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct ProposedRecord {
+    #[prost(oneof = "ProposedKind", tags = "1, 2")]
+    kind: Option<ProposedKind>,
+    #[prost(uint64, tag = "3")]
+    at: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum ProposedKind {
+    #[prost(message, tag = "1")]
+    Accepted(AcceptedRecord),
+    #[prost(message, tag = "2")]
+    Failed(FailureRecord),
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct SpotRecord {
     #[prost(message, optional, tag = "1")]
     at: Option<PositionRecord>,
@@ -181,7 +198,7 @@ enum AnswerKind {
     #[prost(message, tag = "2")]
     Vote(BallotRecord),
     #[prost(message, tag = "3")]
-    Accepted(AcceptedRecord),
+    Proposed(ProposedRecord),
     #[prost(message, tag = "4")]
     ReadIndex(SpotRecord),
     #[prost(bool, tag = "5")]
@@ -307,8 +324,15 @@ impl Answer {
                 last: ballot.last_log_id.map(Into::into),
                 granted: ballot.vote_granted,
             }),
-            Self::Accepted(it) => {
-                AnswerKind::Accepted(AcceptedRecord { version: it.version, replayed: it.replayed })
+            Self::Proposed(outcome, at) => {
+                let kind = match outcome {
+                    Ok(it) => ProposedKind::Accepted(AcceptedRecord {
+                        version: it.version,
+                        replayed: it.replayed,
+                    }),
+                    Err(failure) => ProposedKind::Failed(failure.into()),
+                };
+                AnswerKind::Proposed(ProposedRecord { kind: Some(kind), at: *at })
             }
             Self::ReadIndex(index) => {
                 AnswerKind::ReadIndex(SpotRecord { at: index.map(Into::into) })
@@ -339,8 +363,14 @@ impl Answer {
                 ballot.last.map(Into::into),
                 ballot.granted,
             )),
-            AnswerKind::Accepted(AcceptedRecord { version, replayed }) => {
-                Self::Accepted(swarm_state::Accepted { version, replayed })
+            AnswerKind::Proposed(ProposedRecord { kind, at }) => {
+                let outcome = match kind.ok_or_else(missing)? {
+                    ProposedKind::Accepted(AcceptedRecord { version, replayed }) => {
+                        Ok(swarm_state::Accepted { version, replayed })
+                    }
+                    ProposedKind::Failed(failure) => Err(failure.try_into()?),
+                };
+                Self::Proposed(outcome, at)
             }
             AnswerKind::ReadIndex(read) => Self::ReadIndex(read.at.map(Into::into)),
             AnswerKind::Done(_) => Self::Done,

@@ -31,6 +31,19 @@ async fn any_member_takes_writes_and_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_follower_shows_what_it_had_written() {
+    let cluster = Cluster::of(3, 7, Limits::default()).await;
+    let follower = cluster.raft((cluster.leader().await + 1) % 3);
+
+    for round in 0..100 {
+        let name = format!("by-a-follower-{round}");
+        put(follower, &name, b"").await;
+        assert!(get(&follower.snapshot(), &name).is_some(), "{name} does not show");
+    }
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_next_leader_takes_over_and_a_killed_one_returns() {
     let mut cluster = Cluster::of(3, 2, Limits::default()).await;
     for round in 0..3 {
