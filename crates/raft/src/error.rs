@@ -230,6 +230,16 @@ pub enum MembershipError {
         /// How many of them the membership after the change needs.
         needed: usize,
     },
+    /// At that address nobody answers, or another than the newcomer; nothing was changed.
+    #[error("the manager of node {node} is not reached at {addr}: {why}")]
+    Unreachable {
+        /// The newcomer.
+        node: NodeId,
+        /// Where it was looked for, `host:port`.
+        addr: String,
+        /// What happened there.
+        why: String,
+    },
     /// The newcomer did not catch up with the log in time; it does not vote.
     #[error("node {node} did not catch up with the others in time")]
     Behind {

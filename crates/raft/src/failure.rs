@@ -29,6 +29,8 @@ pub(crate) enum Failure {
     NoQuorum(Vec<NodeId>, u64),
     /// The node does not catch up.
     Behind(NodeId),
+    /// The node is not at that address, and why.
+    Unreachable(NodeId, String, String),
     /// It would leave no manager.
     LastManager,
 }
@@ -58,9 +60,10 @@ impl From<Failure> for ProposeError {
             Failure::Refused(refusal) => Self::Refused(refusal),
             Failure::Unknown(waited) => Self::Unknown { waited },
             // No answer to a proposal.
-            Failure::NoQuorum(..) | Failure::Behind(_) | Failure::LastManager => {
-                Self::Unknown { waited: Duration::ZERO }
-            }
+            Failure::NoQuorum(..)
+            | Failure::Behind(_)
+            | Failure::Unreachable(..)
+            | Failure::LastManager => Self::Unknown { waited: Duration::ZERO },
         }
     }
 }
@@ -85,6 +88,7 @@ impl From<MembershipError> for Failure {
                 Self::NoQuorum(reachable, needed as u64)
             }
             MembershipError::Behind { node } => Self::Behind(node),
+            MembershipError::Unreachable { node, addr, why } => Self::Unreachable(node, addr, why),
             MembershipError::LastManager => Self::LastManager,
             MembershipError::Busy { retry_after } => Self::Busy(retry_after),
             MembershipError::Unknown { waited } => Self::Unknown(waited),
@@ -103,6 +107,7 @@ impl From<Failure> for MembershipError {
                 Self::Quorum { reachable, needed: usize::try_from(needed).unwrap_or(usize::MAX) }
             }
             Failure::Behind(node) => Self::Behind { node },
+            Failure::Unreachable(node, addr, why) => Self::Unreachable { node, addr, why },
             Failure::LastManager => Self::LastManager,
             // No answer to a change of the members.
             Failure::TooLarge(..) | Failure::Refused(_) => Self::Unknown { waited: Duration::ZERO },
@@ -118,7 +123,7 @@ impl From<StopReason> for Failure {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FailureRecord {
-    #[prost(oneof = "FailureKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "FailureKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     kind: Option<FailureKind>,
 }
 
@@ -141,6 +146,18 @@ enum FailureKind {
     Behind(String),
     #[prost(bool, tag = "8")]
     LastManager(bool),
+    #[prost(message, tag = "9")]
+    Unreachable(UnreachableRecord),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct UnreachableRecord {
+    #[prost(string, tag = "1")]
+    node: String,
+    #[prost(string, tag = "2")]
+    addr: String,
+    #[prost(string, tag = "3")]
+    why: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -181,6 +198,10 @@ impl From<&Failure> for FailureRecord {
             }),
             Failure::Behind(node) => FailureKind::Behind(node.to_string()),
             Failure::LastManager => FailureKind::LastManager(true),
+            Failure::Unreachable(node, addr, why) => {
+                let (addr, why) = (addr.clone(), why.clone());
+                FailureKind::Unreachable(UnreachableRecord { node: node.to_string(), addr, why })
+            }
         };
         Self { kind: Some(kind) }
     }
@@ -205,6 +226,9 @@ impl TryFrom<FailureRecord> for Failure {
             }
             FailureKind::Behind(text) => Self::Behind(node(&text)?),
             FailureKind::LastManager(_) => Self::LastManager,
+            FailureKind::Unreachable(UnreachableRecord { node: text, addr, why }) => {
+                Self::Unreachable(node(&text)?, addr, why)
+            }
         })
     }
 }

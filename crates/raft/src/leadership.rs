@@ -7,6 +7,7 @@
 //! A leader that restarts within its lease leads the same term again, with empty tables: what
 //! tells the two apart is the incarnation.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openraft::{RaftMetrics, ServerState};
@@ -37,12 +38,16 @@ pub enum Leadership {
     NoQuorum,
 }
 
+/// The members by number, as of the last membership in the log.
+pub type Members = BTreeMap<MemberId, Member>;
+
 type Metrics = RaftMetrics<MemberId, Member>;
 
 /// Watches raft and tells the outcome, until stopped.
 pub(crate) struct Leaderships {
     pub(crate) metrics: watch::Receiver<Metrics>,
     pub(crate) told: watch::Sender<Leadership>,
+    pub(crate) members: watch::Sender<Members>,
     pub(crate) proposer: Proposer,
     pub(crate) lease: Duration,
     pub(crate) incarnation: u64,
@@ -66,11 +71,13 @@ impl Leaderships {
     pub(crate) async fn run(mut self) {
         let mut confirmed = None;
         let (mut metrics, mut seen) = (self.metrics.borrow_and_update().clone(), Instant::now());
+        self.tell_members(&metrics);
         loop {
             // The age of an acknowledgement is as of when raft told it: nothing new means that it
             // has grown older.
             if self.metrics.has_changed().unwrap_or(false) {
                 (metrics, seen) = (self.metrics.borrow_and_update().clone(), Instant::now());
+                self.tell_members(&metrics);
             }
             if let Err(fatal) = &metrics.running_state {
                 self.proposer.fault.raise(StopReason::Raft(fatal.to_string()));
@@ -133,6 +140,17 @@ impl Leaderships {
         }
     }
 
+    fn tell_members(&self, metrics: &Metrics) {
+        let membership = metrics.membership_config.membership();
+        self.members.send_if_modified(|told| {
+            let changed = !membership.nodes().eq(told.iter());
+            if changed {
+                *told = membership.nodes().map(|(id, member)| (*id, member.clone())).collect();
+            }
+            changed
+        });
+    }
+
     /// Whether a quorum agrees and everything committed is applied here.
     async fn confirm(&self, term: u64) -> bool {
         let barrier = async {
@@ -180,7 +198,7 @@ fn assess(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;

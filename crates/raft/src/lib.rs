@@ -52,7 +52,7 @@ pub use door::Service;
 pub use error::{MembershipError, OpenError, ProposeError, ReadError, StopReason};
 pub use hub::{Watch, WatchError};
 pub use lanes::Lane;
-pub use leadership::Leadership;
+pub use leadership::{Leadership, Members};
 pub use options::{Limits, Options};
 pub use raft::{Info, Raft};
 pub use type_config::{Member, MemberId};

@@ -31,14 +31,16 @@ pub(crate) const CHANGES: usize = 16;
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Pause before the leader is looked for again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long a newcomer may take to answer at its address.
+const DIAL_BACK: Duration = Duration::from_secs(2);
 /// Entries a newcomer may lack when it becomes a voter; it gets them within a heartbeat.
 const NEARLY: u64 = 64;
 
 pub(crate) type Metrics = RaftMetrics<MemberId, Member>;
 
 impl Raft {
-    /// Makes the member a voter: it is told everything first, and a member of the same node with
-    /// another number is removed. Asks the leader when this member does not lead.
+    /// Makes the member a voter, if it answers at its address: it is told everything first, and a
+    /// member of the same node with another number is removed. Asks the leader when this member does not lead.
     ///
     /// # Errors
     ///
@@ -165,6 +167,7 @@ impl Raft {
         if known == Some(&member) && membership.voter_ids().any(|voter| voter == id) {
             return Ok(());
         }
+        self.dial_back(id, &member, deadline).await?;
         let lost = membership.nodes().filter(|(old, it)| it.node == member.node && **old != id);
         let lost: Vec<MemberId> = lost.map(|(old, _)| *old).collect();
         for old in lost {
@@ -183,6 +186,24 @@ impl Raft {
         voters.insert(id);
         self.guard(&voters)?;
         self.agree(ChangeMembers::AddVoterIds(BTreeSet::from([id])), deadline).await
+    }
+
+    /// Refuses a member that does not answer where it says it is.
+    async fn dial_back(
+        &self,
+        id: MemberId,
+        member: &Member,
+        deadline: Instant,
+    ) -> Result<(), MembershipError> {
+        let patience = deadline.saturating_duration_since(Instant::now()).min(DIAL_BACK);
+        match self.0.link.ask((id, member), &Ask::Ping, patience).await {
+            Ok(_) => Ok(()),
+            Err(lost) => Err(MembershipError::Unreachable {
+                node: member.node,
+                addr: member.addr.clone(),
+                why: lost.to_string(),
+            }),
+        }
     }
 
     async fn remove_here(&self, node: NodeId, deadline: Instant) -> Result<(), MembershipError> {

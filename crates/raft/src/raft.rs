@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use swarm_state::Snapshot;
@@ -19,7 +19,7 @@ use crate::error::{OpenError, StopReason};
 use crate::fault::Fault;
 use crate::hub::{Hub, Watch};
 use crate::lanes::Lanes;
-use crate::leadership::{Leadership, Leaderships, Office};
+use crate::leadership::{Leadership, Leaderships, Members, Office};
 use crate::link::Link;
 use crate::log::{Found, Founding, Log, Seal};
 use crate::machine::Machine;
@@ -29,7 +29,7 @@ use crate::options::Options;
 use crate::propose::Proposer;
 use crate::read::{Reader, Rounds};
 use crate::snapshot::Snapshots;
-use crate::type_config::{Member, MemberId, Types};
+use crate::type_config::{MemberId, Types};
 
 /// How long stopping may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) readers: mpsc::Sender<Reader>,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    members: watch::Receiver<Members>,
     pub(crate) log: Log,
     pub(crate) snapshots: Snapshots,
     pub(crate) fault: Fault,
@@ -71,7 +72,7 @@ pub struct Info {
     /// Raft's number for this member.
     pub member: MemberId,
     /// The members as of the last membership in the log, by number.
-    pub members: BTreeMap<MemberId, Member>,
+    pub members: Members,
     /// Those among them that vote.
     pub voters: Vec<MemberId>,
     /// Whether this member leads.
@@ -130,6 +131,7 @@ impl Raft {
 
         let (readers, asked) = mpsc::channel(limits.reads.max(1));
         let (told, leadership) = watch::channel(Leadership::NoQuorum);
+        let (tell_members, members) = watch::channel(Members::new());
         let lanes = Arc::new(Lanes::new(limits));
         let proposer = Proposer {
             raft: raft.clone(),
@@ -159,6 +161,7 @@ impl Raft {
         let leaderships = Leaderships {
             metrics: raft.metrics(),
             told,
+            members: tell_members,
             proposer: proposer.clone(),
             lease: options.election.1,
             incarnation: rand::random(),
@@ -176,6 +179,7 @@ impl Raft {
             lanes,
             readers,
             leadership,
+            members,
             log,
             snapshots,
             fault,
@@ -209,6 +213,12 @@ impl Raft {
     #[must_use]
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.0.leadership.clone()
+    }
+
+    /// Who the members are; changes are announced.
+    #[must_use]
+    pub fn members(&self) -> watch::Receiver<Members> {
+        self.0.members.clone()
     }
 
     /// `Some` once the store has stopped, and why. The process should then end.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout_at;
+
 use super::cluster::{Cluster, addr, node, put};
 use super::{create, eventually, get, sealer, soon};
 use crate::type_config::Member;
@@ -143,16 +145,35 @@ async fn a_member_moves_to_another_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_that_is_not_there_does_not_vote() {
-    let cluster = Cluster::of(1, 27, Limits::default()).await;
-    let member = Member { node: node(1), addr: addr(1) };
+    let mut cluster = Cluster::of(2, 27, Limits::default()).await;
+    cluster.join(2).await;
+    let id = cluster.raft(2).info().member;
+    let before = cluster.raft(0).info().members;
 
-    let deadline = Instant::now() + Duration::from_secs(2);
-    let refused = cluster.raft(0).add(77, member, deadline).await;
+    // Nobody listens there, it is another member that does, or not this newcomer.
+    for (id, at) in [(id, 7), (id, 0), (id ^ 1, 2)] {
+        let member = Member { node: node(2), addr: addr(at) };
+        let refused = cluster.raft(1).add(id, member, soon()).await;
 
-    assert!(matches!(refused, Err(MembershipError::Behind { .. })), "{refused:?}");
-    let info = cluster.raft(0).info();
-    assert_eq!((info.voters.len(), info.members.len()), (1, 1));
-    cluster.put(0, "on", b"it goes").await;
+        assert!(matches!(refused, Err(MembershipError::Unreachable { .. })), "{refused:?}");
+        assert_eq!(cluster.raft(0).info().members, before);
+    }
+    cluster.add(2).await;
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_the_members_are_is_announced_everywhere() {
+    let mut cluster = Cluster::of(2, 29, Limits::default()).await;
+    let mut told = [cluster.raft(0).members(), cluster.raft(1).members()];
+
+    cluster.join(2).await;
+    cluster.add(2).await;
+
+    for told in &mut told {
+        let members = told.wait_for(|members| members.values().any(|it| it.addr == addr(2)));
+        assert_eq!(timeout_at(soon().into(), members).await.unwrap().unwrap().len(), 3);
+    }
     cluster.end().await;
 }
 
