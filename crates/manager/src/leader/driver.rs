@@ -4,6 +4,9 @@
 //! run in a simulator. The loop around it proposes and waits. Nothing is remembered here that a
 //! new leader would need: it starts with a full pass.
 //!
+//! Everything is proposed as the leader that decided it: what a manager decided that leads no more
+//! is written under no other.
+//!
 //! What was proposed and not answered is never proposed again, and nothing is decided beside it:
 //! a plan sees the ports and reservations of what is in the state only. The driver writes an
 //! entry behind it instead (see [`barrier`]), and begins with everything.
@@ -109,7 +112,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         let term = *leadership.borrow_and_update();
         tokio::select! {
             // The store has stopped: it leads no more, whatever it last said.
-            () = lead(&core), if matches!(term, Leadership::Leader { .. }) => return,
+            () = lead(&core, term), if matches!(term, Leadership::Leader { .. }) => return,
             changed = leadership.changed() => if changed.is_err() { return },
             () = core.stopping.cancelled() => return,
         }
@@ -117,13 +120,13 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 /// Drives; ends only when it is dropped, or when the store has stopped.
-async fn lead(core: &Core) {
+async fn lead(core: &Core, led: Leadership) {
     tracing::info!("leading");
-    while barrier(core).await {
+    while barrier(core, led).await {
         let (view, watch) = core.raft.watch();
         let noted = view.applied();
         let driver = Driver::new(IdSource::system());
-        let seat = Seat { core, view, noted, watch, driver };
+        let seat = Seat { core, led, view, noted, watch, driver };
         // A driver that missed batches or an answer is replaced by one that begins with
         // everything.
         if let Err(WatchError::Stopped(_)) = seat.drive().await {
@@ -135,12 +138,12 @@ async fn lead(core: &Core) {
 /// Writes an entry that changes nothing behind all that was proposed here before, also by a
 /// driver that was dropped: what the state does not hold then never happens. False when the store
 /// has stopped.
-async fn barrier(core: &Core) -> bool {
+async fn barrier(core: &Core, led: Leadership) -> bool {
     let request = IdSource::system().draw();
     let group = Arc::new(Group { request, expect: Vec::new(), changes: Vec::new() });
     loop {
         let deadline = std::time::Instant::now() + DECIDE_DEADLINE;
-        match core.raft.propose(Lane::Control, group.clone(), deadline).await {
+        match core.raft.propose_as(led, Lane::Control, group.clone(), deadline).await {
             Ok(_) => return true,
             Err(ProposeError::Stopped(_)) => return false,
             Err(error) => tracing::debug!(%error, "the leader's first entry was not agreed on"),
@@ -152,6 +155,8 @@ async fn barrier(core: &Core) -> bool {
 /// A driver with what it sees and where its decisions go.
 struct Seat<'a> {
     core: &'a Core,
+    /// What it decides under.
+    led: Leadership,
     /// Exactly what the batches noted so far lead to.
     view: Snapshot,
     /// Index of the last batch noted.
@@ -200,10 +205,11 @@ impl Seat<'_> {
         }
         let deadline = std::time::Instant::now() + DECIDE_DEADLINE;
         let groups = plan.groups.into_iter().map(Arc::new);
-        let core = self.core;
+        let (core, led) = (self.core, self.led);
         let mut proposals: FuturesUnordered<_> = groups
             .map(|group| async move {
-                let outcome = core.raft.propose(Lane::Control, group.clone(), deadline).await;
+                let outcome = core.raft.propose_as(led, Lane::Control, group.clone(), deadline);
+                let outcome = outcome.await;
                 (group, outcome.map(|_| ()))
             })
             .collect();

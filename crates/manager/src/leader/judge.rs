@@ -45,7 +45,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         }
         if leads {
             // All at once: when a rack falls silent, its last node must not wait for the others.
-            let verdicts = judge(&core).into_iter().map(|silent| declare_down(&core, silent));
+            let verdicts = judge(&core).into_iter().map(|silent| declare_down(&core, now, silent));
             tokio::select! {
                 _ = join_all(verdicts) => {}
                 () = core.stopping.cancelled() => return,
@@ -63,7 +63,7 @@ fn judge(core: &Core) -> Vec<Silent> {
     liveness.judge(nodes, cluster.spec.heartbeat_period, EVERY, boot_time())
 }
 
-async fn declare_down(core: &Core, silent: Silent) {
+async fn declare_down(core: &Core, led: Leadership, silent: Silent) {
     let group = Group {
         request: IdSource::system().draw(),
         expect: Vec::new(),
@@ -73,7 +73,8 @@ async fn declare_down(core: &Core, silent: Silent) {
             message: "heartbeat failure".to_owned(),
         }],
     };
-    match core.raft.propose(Lane::Control, group, Instant::now() + PROPOSE_DEADLINE).await {
+    let deadline = Instant::now() + PROPOSE_DEADLINE;
+    match core.raft.propose_as(led, Lane::Control, group, deadline).await {
         Ok(_) => tracing::warn!(node = %silent.node, "node is down: no heartbeat"),
         Err(error) => tracing::debug!(node = %silent.node, %error, "verdict not agreed on"),
     }
