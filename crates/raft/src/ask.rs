@@ -31,12 +31,12 @@ pub struct Stale {
     pub snapshot: Snapshot,
     /// Index of the last entry in it.
     pub index: u64,
-    /// Time since this member last heard the leader, or led with a quorum; `None` when it never
-    /// did since its start.
+    /// Time since this member last heard a leader with a quorum, or led with one; `None` when it
+    /// never did since its start.
     pub age: Option<Duration>,
 }
 
-/// When a leader was last heard, or this member last knew to lead.
+/// When a leader with a quorum was last heard, or this member last knew to lead.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Vouched(Arc<Mutex<Option<Instant>>>);
 
@@ -216,7 +216,7 @@ impl Raft {
         Stale { index: snapshot.applied(), snapshot, age }
     }
 
-    /// Takes note of a leader that was heard, and obeyed.
+    /// Takes note of a leader with a quorum that was heard, and obeyed.
     pub(crate) fn heard_leader(&self, response: &AppendEntriesResponse<MemberId>) {
         if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
             self.0.vouched.note();

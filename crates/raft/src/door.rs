@@ -61,10 +61,12 @@ impl Door {
         self.admit(&frame)?;
         let ask = Ask::decode(&frame.body).map_err(malformed)?;
         let answer = match ask {
-            Ask::Append(append) => {
-                let response = self.raft.openraft().append_entries(append).await;
+            Ask::Append { entries, quorum } => {
+                let response = self.raft.openraft().append_entries(entries).await;
                 let response = response.map_err(|error| stopped(&error))?;
-                self.raft.heard_leader(&response);
+                if quorum {
+                    self.raft.heard_leader(&response);
+                }
                 Answer::Append(response)
             }
             Ask::Vote(ballot) => {
@@ -101,7 +103,7 @@ impl Door {
                 asked.map_err(|error| stopped(&error))?;
                 Answer::Done
             }
-            Ask::Append(_) | Ask::Vote(_) | Ask::Ping => {
+            Ask::Append { .. } | Ask::Vote(_) | Ask::Ping => {
                 return Err(Status::internal("raft's own question"));
             }
         })

@@ -6,6 +6,9 @@
 //!
 //! A leader that restarts within its lease leads the same term again, with empty tables: what
 //! tells the two apart is the incarnation.
+//!
+//! One that is heard and hears nobody keeps the others from electing another. So without a
+//! quorum it falls silent, and speaks up from time to time in case it is the best there is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,6 +55,7 @@ pub(crate) struct Leaderships {
     pub(crate) lease: Duration,
     pub(crate) incarnation: u64,
     pub(crate) office: watch::Receiver<Office>,
+    pub(crate) voice: watch::Sender<Voice>,
 }
 
 /// What this member does with the leadership it may have.
@@ -66,10 +70,38 @@ pub(crate) enum Office {
     Left,
 }
 
+/// Whether this member speaks as the leader that raft takes it for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Voice {
+    /// It does.
+    #[default]
+    Speaks,
+    /// It says nothing, so that the others look for another leader.
+    Silent,
+}
+
+impl Voice {
+    /// Leases in which it speaks, and in which it is then silent: for the lease of the others and
+    /// an election, which takes at most another one, and for a second try.
+    const TURN: (u32, u32) = (1, 3);
+
+    /// What a leader does that has had no quorum for that long, and for how much longer.
+    fn without_quorum(since: Duration, lease: Duration) -> (Self, Duration) {
+        let (speaks, silent) = Self::TURN;
+        let turn = (speaks + silent) * lease;
+        let turns = since.as_millis() / turn.as_millis().max(1);
+        let into = since.saturating_sub(turn * u32::try_from(turns).unwrap_or(u32::MAX));
+        match (speaks * lease).checked_sub(into).filter(|left| !left.is_zero()) {
+            Some(left) => (Self::Speaks, left),
+            None => (Self::Silent, turn - into),
+        }
+    }
+}
+
 impl Leaderships {
     /// Runs until raft ends; the owner drops it to stop it.
     pub(crate) async fn run(mut self) {
-        let mut confirmed = None;
+        let (mut confirmed, mut alone) = (None, None);
         let (mut metrics, mut seen) = (self.metrics.borrow_and_update().clone(), Instant::now());
         self.tell_members(&metrics);
         loop {
@@ -85,7 +117,20 @@ impl Leaderships {
             }
             let office = *self.office.borrow_and_update();
             let (found, expires) = assess(&metrics, seen, self.lease, self.incarnation);
+            let (voice, turns) = match found {
+                Leadership::NoQuorum => {
+                    let since = alone.get_or_insert_with(Instant::now).elapsed();
+                    let (voice, left) = Voice::without_quorum(since, self.lease);
+                    (voice, Some(Instant::now() + left))
+                }
+                Leadership::Leader { .. } | Leadership::Follower { .. } => {
+                    alone = None;
+                    (Voice::Speaks, expires)
+                }
+            };
+            self.voice.send_if_modified(|told| std::mem::replace(told, voice) != voice);
             let (found, expires) = match found {
+                Leadership::NoQuorum => (found, turns),
                 Leadership::Leader { .. } if office == Office::Left => (Leadership::NoQuorum, None),
                 Leadership::Leader { term, .. } if confirmed != Some(term) => {
                     confirmed = self.confirm(term).await.then_some(term);
@@ -218,6 +263,19 @@ mod tests {
             millis_since_quorum_ack: age,
             membership_config: Arc::new(membership),
             ..Metrics::new_initial(1)
+        }
+    }
+
+    #[test]
+    fn a_leader_without_quorum_speaks_in_one_lease_of_four() {
+        let at = |leases: u32| Voice::without_quorum(leases * LEASE + LEASE / 3, LEASE);
+
+        for turn in 0..3 {
+            assert_eq!(at(4 * turn), (Voice::Speaks, LEASE - LEASE / 3));
+            for silent in 1..4 {
+                let left = (4 - silent) * LEASE - LEASE / 3;
+                assert_eq!(at(4 * turn + silent), (Voice::Silent, left));
+            }
         }
     }
 

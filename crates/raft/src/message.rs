@@ -22,7 +22,11 @@ use crate::type_config::{LogId, Member, MemberId, Types, Vote};
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Take these entries; none is a heartbeat.
-    Append(AppendEntriesRequest<Types>),
+    Append {
+        entries: AppendEntriesRequest<Types>,
+        /// A quorum answered the leader within the lease.
+        quorum: bool,
+    },
     /// Vote for the sender.
     Vote(VoteRequest<MemberId>),
     /// Write a group, and say what became of it within the time.
@@ -72,6 +76,8 @@ struct AppendRecord {
     commit: Option<PositionRecord>,
     #[prost(bytes = "vec", repeated, tag = "4")]
     entries: Vec<Vec<u8>>,
+    #[prost(bool, tag = "5")]
+    quorum: bool,
 }
 
 /// Asking for a vote, and the answer.
@@ -224,7 +230,7 @@ fn node(text: &str) -> Result<NodeId, Malformed> {
 impl Ask {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let kind = match self {
-            Self::Append(append) => AskKind::Append(AppendRecord {
+            Self::Append { entries: append, quorum } => AskKind::Append(AppendRecord {
                 vote: append.vote.into(),
                 prev: append.prev_log_id.map(Into::into),
                 commit: append.leader_commit.map(Into::into),
@@ -233,6 +239,7 @@ impl Ask {
                     .iter()
                     .map(|entry| encode_entry(entry, &Tag::default()))
                     .collect(),
+                quorum: *quorum,
             }),
             Self::Vote(ballot) => AskKind::Vote(BallotRecord {
                 vote: ballot.vote.into(),
@@ -267,12 +274,13 @@ impl Ask {
         Ok(match AskRecord::decode(bytes)?.kind.ok_or_else(missing)? {
             AskKind::Append(append) => {
                 let entries = append.entries.iter().map(|entry| decode_entry(entry));
-                Self::Append(AppendEntriesRequest {
+                let entries = AppendEntriesRequest {
                     vote: append.vote.into(),
                     prev_log_id: append.prev.map(Into::into),
                     leader_commit: append.commit.map(Into::into),
                     entries: entries.collect::<Result<_, _>>()?,
-                })
+                };
+                Self::Append { entries, quorum: append.quorum }
             }
             AskKind::Vote(ballot) => {
                 Self::Vote(VoteRequest::new(ballot.vote.into(), ballot.last.map(Into::into)))

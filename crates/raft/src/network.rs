@@ -15,9 +15,11 @@ use openraft::raft::{
 };
 use openraft::{OptionalSend, Snapshot};
 use std::time::Duration;
+use tokio::sync::watch;
 
 use crate::dial::Lost;
 use crate::fault::Fault;
+use crate::leadership::{Leadership, Voice};
 use crate::link::Link;
 use crate::message::{Answer, Ask};
 use crate::snapshot::Snapshots;
@@ -30,6 +32,8 @@ pub(crate) struct Network {
     pub(crate) snapshots: Snapshots,
     pub(crate) heartbeat: Duration,
     pub(crate) fault: Fault,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) voice: watch::Receiver<Voice>,
 }
 
 /// Speaks to one member.
@@ -87,7 +91,11 @@ impl RaftNetwork<Types> for Client {
         append: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<MemberId>, Failed> {
-        match self.ask(Ask::Append(append), &option).await? {
+        if *self.network.voice.borrow() == Voice::Silent {
+            return Err(failed(&Lost::Unreached("without a quorum this member is silent".into())));
+        }
+        let quorum = matches!(*self.network.leadership.borrow(), Leadership::Leader { .. });
+        match self.ask(Ask::Append { entries: append, quorum }, &option).await? {
             Answer::Append(response) => Ok(response),
             _ => Err(failed(&unexpected())),
         }

@@ -19,7 +19,7 @@ use crate::error::{OpenError, StopReason};
 use crate::fault::Fault;
 use crate::hub::{Hub, Watch};
 use crate::lanes::Lanes;
-use crate::leadership::{Leadership, Leaderships, Members, Office};
+use crate::leadership::{Leadership, Leaderships, Members, Office, Voice};
 use crate::link::Link;
 use crate::log::{Found, Founding, Log, Seal};
 use crate::machine::Machine;
@@ -118,11 +118,15 @@ impl Raft {
         let hub = machine.hub();
         let config = options.config()?;
         let link = Link::new(options.dial.clone(), mark.member, mark.epoch);
+        let (told, leadership) = watch::channel(Leadership::NoQuorum);
+        let (voice, heeded) = watch::channel(Voice::default());
         let network = Network {
             link: link.clone(),
             snapshots: snapshots.clone(),
             heartbeat: options.heartbeat,
             fault: fault.clone(),
+            leadership: leadership.clone(),
+            voice: heeded,
         };
         let raft = openraft::Raft::new(mark.member, config, network, log.clone(), machine).await;
         let raft = raft.map_err(|fatal| {
@@ -130,7 +134,6 @@ impl Raft {
         })?;
 
         let (readers, asked) = mpsc::channel(limits.reads.max(1));
-        let (told, leadership) = watch::channel(Leadership::NoQuorum);
         let (tell_members, members) = watch::channel(Members::new());
         let lanes = Arc::new(Lanes::new(limits));
         let proposer = Proposer {
@@ -166,6 +169,7 @@ impl Raft {
             lease: options.election.1,
             incarnation: rand::random(),
             office: held,
+            voice,
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(leaderships.run());

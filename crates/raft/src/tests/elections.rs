@@ -138,9 +138,31 @@ async fn a_leader_that_hears_nobody_is_none() {
     eventually("it knows", || !leads(&cluster, old)).await;
     let refused = cluster.raft(old).propose(Lane::Control, create("no", b""), soon()).await;
     assert!(matches!(refused, Err(ProposeError::NotLeader { .. })), "{refused:?}");
+    let next = cluster.leader_among(&others).await;
+    put(cluster.raft(next), "without it", b"").await;
 
     cluster.net.heal();
-    put(cluster.raft(others[0]), "yes", b"").await;
+    put(cluster.raft(old), "yes", b"").await;
+    cluster.end().await;
+}
+
+/// A leader and a follower that hear each other are no cluster of five.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_is_vouched_for_by_a_leader_with_a_quorum_only() {
+    let cluster = Cluster::of(5, 8, Limits::default()).await;
+    let old = cluster.leader().await;
+    let others: Vec<usize> = (0..5).filter(|it| *it != old).collect();
+    let age = |number: usize| cluster.raft(number).stale().age.unwrap_or(Duration::MAX);
+    eventually("the leader is heard", || age(others[0]) < Duration::from_millis(500)).await;
+
+    cluster.isolate(&[old, others[0]]);
+
+    let lease = Duration::from_millis(900);
+    eventually("it is out of date", || age(others[0]) > 2 * lease).await;
+    let next = cluster.leader_among(&others[1..]).await;
+    eventually("the rest goes on", || age(others[1]).max(age(next)) < lease).await;
+    cluster.net.heal();
+    eventually("it comes back", || age(others[0]) < lease).await;
     cluster.end().await;
 }
 
