@@ -80,6 +80,42 @@ pub(crate) fn node<T>(request: &Request<T>, snapshot: &Snapshot) -> Result<NodeI
     member(request, snapshot).map(|(node, _)| node)
 }
 
+/// How new a replica is known to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Freshness {
+    /// A leader with a quorum vouched for it a moment ago.
+    Fresh,
+    /// The cluster may have gone on without it.
+    Unknown,
+}
+
+/// Admits managers to what managers ask each other.
+///
+/// A replica that holds nothing yet, or that may be behind, has to hear a leader it does not know
+/// as a manager: there the certificate is enough. A removed node is refused by all.
+pub(crate) fn manager<T>(
+    request: &Request<T>,
+    snapshot: &Snapshot,
+    replica: Freshness,
+) -> Result<NodeId, Status> {
+    let identity = shown(request)?.identity;
+    let is_worker = |node| Status::permission_denied(format!("node {node} is no manager"));
+    if identity.role < NodeRole::Manager {
+        return Err(is_worker(identity.node));
+    }
+    // The handshake let in nobody of another cluster.
+    let Some(cluster) = snapshot.cluster() else { return Ok(identity.node) };
+    let is_removed = cluster.removed_nodes.iter().any(|it| it.node == identity.node);
+    if snapshot.node(&identity.node).is_none() && !is_removed && cluster.id == identity.cluster {
+        return Ok(identity.node);
+    }
+    let (node, role) = judge(identity, snapshot)?;
+    if role < NodeRole::Manager && replica == Freshness::Fresh {
+        return Err(is_worker(node));
+    }
+    Ok(node)
+}
+
 /// The calling node and what it shows.
 pub(crate) fn certified<T>(
     request: &Request<T>,

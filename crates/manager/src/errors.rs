@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use swarm_raft::{ProposeError, ReadError};
+use swarm_raft::{MembershipError, ProposeError, ReadError};
 use swarm_types::Refusal;
 use tonic::{Code, Status};
 
@@ -46,6 +46,23 @@ pub(crate) fn not_read(error: &ReadError) -> Status {
         _ => Status::unavailable(format!(
             "{error}; try again, or read what this manager has with --stale"
         )),
+    }
+}
+
+pub(crate) fn not_changed(error: &MembershipError) -> Status {
+    let text = error.to_string();
+    match error {
+        MembershipError::Busy { retry_after } => busy(text, *retry_after),
+        MembershipError::NotLeader { .. } | MembershipError::Behind { .. } => {
+            Status::unavailable(text)
+        }
+        MembershipError::Quorum { .. }
+        | MembershipError::Unreachable { .. }
+        | MembershipError::LastManager => Status::failed_precondition(text),
+        // It may be repeated.
+        MembershipError::Unknown { .. } | MembershipError::Stopped(_) => {
+            Status::deadline_exceeded(text)
+        }
     }
 }
 

@@ -15,15 +15,17 @@ mod control;
 mod dispatcher;
 mod errors;
 mod leader;
+mod managers;
+mod standing;
 #[cfg(test)]
 mod testing;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ use swarm_crypto::tls::Credentials;
 use swarm_proto::v1::ca_server::CaServer;
 use swarm_proto::v1::control_server::ControlServer;
 use swarm_proto::v1::dispatcher_server::DispatcherServer;
+use swarm_proto::v1::managers_server::ManagersServer;
 use swarm_raft::{Leadership, Raft};
 use swarm_types::NodeId;
 use tokio::net::TcpListener;
@@ -41,21 +44,27 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tower::Service;
 
-use access::Access;
+use access::{Access, Freshness};
 use ca::Ca;
 use control::Control;
 use dispatcher::Dispatcher;
 use dispatcher::hub::Hub;
 /// The leader's decisions, for the simulator.
 pub use leader::driver::{Driver, Outcome};
+use managers::Managers;
+use standing::Standing;
 
 /// A manager without proof of a leader with a quorum for that long serves no node.
 const FIT_FOR: Duration = Duration::from_millis(1500);
 /// Largest request that is taken.
 const MAX_REQUEST: usize = 16 << 20;
+/// Largest question of a manager beside the log: what it hears of all nodes.
+const MAX_VOUCH: usize = 1 << 20;
 /// Largest request of somebody who may be anybody.
 const MAX_STRANGE_REQUEST: usize = 64 << 10;
 /// Calls at once on one connection.
@@ -125,11 +134,21 @@ struct Core {
     hub: Hub,
     tracker: TaskTracker,
     stopping: CancellationToken,
-    /// When this manager last knew of a leader with a quorum, in ms on the clock of liveness.
-    quorum_at_ms: AtomicU64,
+    standing: Mutex<Standing>,
 }
 
 impl Core {
+    fn new(node: NodeId, raft: Raft) -> Self {
+        Self {
+            node,
+            raft,
+            hub: Hub::new(),
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            standing: Mutex::default(),
+        }
+    }
+
     /// The node whose manager leads, as far as is known here.
     fn leader(&self) -> Option<NodeId> {
         match *self.raft.leadership().borrow() {
@@ -139,17 +158,50 @@ impl Core {
         }
     }
 
-    /// Time since this manager knew of a leader with a quorum; zero while it does.
-    fn quorum_age(&self) -> Duration {
-        if self.leader().is_some() {
-            return Duration::ZERO;
+    /// Time since there was a leader with a quorum for certain; `None` when there never was one
+    /// since this manager started.
+    fn quorum_age(&self) -> Option<Duration> {
+        if matches!(*self.raft.leadership().borrow(), Leadership::Leader { .. }) {
+            return Some(Duration::ZERO);
         }
-        let at = Duration::from_millis(self.quorum_at_ms.load(Ordering::Relaxed));
-        clock::boot_time().saturating_sub(at)
+        self.standing().age(self.raft.snapshot().applied(), clock::boot_time())
     }
 
     fn is_fit(&self) -> bool {
-        self.quorum_age() <= FIT_FOR
+        self.quorum_age().is_some_and(|age| age <= FIT_FOR)
+    }
+
+    fn freshness(&self) -> Freshness {
+        if self.is_fit() { Freshness::Fresh } else { Freshness::Unknown }
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        // What a holder that panicked left is still good.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the managers of the cluster are, the only place this is known from: node and
+    /// `host:port`.
+    fn managers(&self) -> Vec<(NodeId, String)> {
+        let members = self.raft.members();
+        let members = members.borrow();
+        members.values().map(|member| (member.node, member.addr.clone())).collect()
+    }
+
+    /// Where the node's manager is, `host:port`.
+    fn address_of(&self, node: NodeId) -> Option<String> {
+        self.managers().into_iter().find(|(of, _)| *of == node).map(|(_, addr)| addr)
+    }
+
+    /// The nodes of the managers that are heard: by the leader, when one is.
+    fn reachable(&self) -> BTreeSet<NodeId> {
+        let leads = matches!(*self.raft.leadership().borrow(), Leadership::Leader { .. });
+        if !leads && self.is_fit() {
+            return self.standing().reachable().clone();
+        }
+        let info = self.raft.info();
+        let heard = info.reachable.iter().filter_map(|id| info.members.get(id));
+        heard.map(|member| member.node).chain([self.node]).collect()
     }
 
     /// Refuses to speak for the cluster when it may have gone on without this manager.
@@ -158,11 +210,6 @@ impl Core {
             return Ok(());
         }
         Err(Status::unavailable("this manager hears no leader with a quorum: try another manager"))
-    }
-
-    fn note_quorum(&self) {
-        let now = u64::try_from(clock::boot_time().as_millis()).unwrap_or(u64::MAX);
-        self.quorum_at_ms.store(now, Ordering::Relaxed);
     }
 }
 
@@ -182,18 +229,12 @@ impl Manager {
     /// When the listener has no local address.
     pub fn start(options: Options) -> std::io::Result<Self> {
         let address = options.listener.local_addr()?;
-        let core = Arc::new(Core {
-            node: options.node,
-            raft: options.raft,
-            hub: Hub::new(),
-            tracker: TaskTracker::new(),
-            stopping: CancellationToken::new(),
-            quorum_at_ms: AtomicU64::new(0),
-        });
+        let core = Arc::new(Core::new(options.node, options.raft));
         let mut loops = JoinSet::new();
         loops.spawn(dispatcher::hub::run(core.clone()));
         loops.spawn(leader::driver::run(core.clone()));
         loops.spawn(leader::judge::run(core.clone()));
+        loops.spawn(leader::vouch::run(core.clone(), options.credentials.clone()));
         loops.spawn(serve(core.clone(), options.listener, options.credentials));
         let (tell, failed) = watch::channel(false);
         core.tracker.spawn(supervise(core.clone(), loops, tell));
@@ -273,6 +314,7 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
     let incoming = swarm_crypto::tls::serve(listener, credentials, stopping.clone());
     let dispatcher = DispatcherServer::new(Dispatcher::new(core.clone()));
     let ca = CaServer::new(Ca::new(core.clone()));
+    let managers = ManagersServer::new(Managers::new(core.clone()));
     let served = Server::builder()
         // Thousands of small answers a second would otherwise wait for each other's ACKs.
         .tcp_nodelay(true)
@@ -282,6 +324,8 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
         .add_service(control_server(&core, Access::Certificate))
         .add_service(ca.max_decoding_message_size(MAX_STRANGE_REQUEST))
         .add_service(dispatcher.max_decoding_message_size(MAX_REQUEST))
+        .add_service(managers.max_decoding_message_size(MAX_VOUCH))
+        .add_service(InterceptedService::new(core.raft.service(), raft_callers(core.clone())))
         .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
     let drained = async {
         stopping.cancelled().await;
@@ -293,6 +337,14 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
         },
         // Whoever does not read its answers must not hold the manager.
         () = drained => {}
+    }
+}
+
+/// Lets only managers speak raft.
+fn raft_callers(core: Arc<Core>) -> impl Interceptor + Clone {
+    move |request: tonic::Request<()>| {
+        access::manager(&request, &core.raft.snapshot(), core.freshness())?;
+        Ok(request)
     }
 }
 
@@ -312,15 +364,7 @@ mod tests {
         let first =
             swarm_types::Group { request: ids.draw(), expect: Vec::new(), changes: Vec::new() };
         let raft = Raft::bootstrap(options, sealer, first).await.unwrap();
-        let core = Core {
-            node,
-            raft,
-            hub: Hub::new(),
-            tracker: TaskTracker::new(),
-            stopping: CancellationToken::new(),
-            quorum_at_ms: AtomicU64::new(0),
-        };
-        (dir, Arc::new(core))
+        (dir, Arc::new(Core::new(node, raft)))
     }
 
     #[tokio::test]

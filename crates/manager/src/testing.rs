@@ -1,4 +1,6 @@
-//! A cluster of one with a real store in a temporary directory.
+//! A cluster of one with a real store in a temporary directory; of several: [`many`].
+
+pub(crate) mod many;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +21,6 @@ use swarm_types::{
 use tempfile::TempDir;
 
 use crate::Core;
-use crate::dispatcher::hub::Hub;
 
 /// A store that leads, and what the servers share.
 pub(crate) struct World {
@@ -42,14 +43,7 @@ impl World {
         let options = Options::new(dir.path().join("raft"), node, "127.0.0.1:2377".to_owned());
         let sealer = Sealer::new(&Key::new([7; 32]), 1);
         let raft = Raft::bootstrap(options, sealer, first).await.unwrap();
-        let core = Arc::new(Core {
-            node,
-            raft,
-            hub: Hub::new(),
-            tracker: tokio_util::task::TaskTracker::new(),
-            stopping: tokio_util::sync::CancellationToken::new(),
-            quorum_at_ms: std::sync::atomic::AtomicU64::new(0),
-        });
+        let core = Arc::new(Core::new(node, raft));
         Self { core, cluster, node, ids, _dir: dir }
     }
 

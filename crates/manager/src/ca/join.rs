@@ -13,8 +13,7 @@ use swarm_state::Snapshot;
 use swarm_types::object::node::{NodeDescription, NodeStatus};
 use swarm_types::spec::node::{Availability, Membership, NodeRole, NodeSpec};
 use swarm_types::{
-    Change, Cluster, Expect, Expected, Group, IdSource, Meta, Node, NodeId, ObjectId, Refusal,
-    RequestId,
+    Change, Cluster, Expect, Expected, Group, IdSource, Meta, Node, ObjectId, Refusal, RequestId,
 };
 use tonic::Status;
 
@@ -42,7 +41,7 @@ impl Ca {
             let cluster = cluster(&snapshot)?;
             let role = role(&token, cluster)?;
             if let Some(node) = of_key(&snapshot, key) {
-                return answer(&snapshot, cluster, node, &request.csr);
+                return self.answer(cluster, node, &request.csr);
             }
             let node = node(role, availability, key);
             let group = group(cluster, node, key);
@@ -52,6 +51,24 @@ impl Ca {
             }
         }
         Err(Status::aborted("the node was removed while it joined: join again"))
+    }
+
+    fn answer(
+        &self,
+        cluster: &Cluster,
+        node: &Node,
+        csr: &[u8],
+    ) -> Result<v1::IssueNodeCertificateResponse, Status> {
+        tracing::info!(node = %node.id, role = node.role.as_str(), "a node joins");
+        Ok(v1::IssueNodeCertificateResponse {
+            node_id: field::put_id(node.id),
+            cluster_id: field::put_id(cluster.id),
+            role: field::put_word(node.role),
+            chain: sign(cluster, node, csr)?,
+            root: cluster.root_ca.cert.clone(),
+            managers: self.core.managers().into_iter().map(|(_, addr)| addr).collect(),
+            epoch: cluster.epoch,
+        })
     }
 }
 
@@ -65,10 +82,7 @@ fn role(token: &JoinToken, cluster: &Cluster) -> Result<NodeRole, Status> {
     // Both are compared whatever comes out first.
     match (is(&cluster.root_ca.worker_token), is(&cluster.root_ca.manager_token)) {
         (true, _) => Ok(NodeRole::Worker),
-        (false, true) => Err(Status::unimplemented(
-            "not supported yet: joining as a manager; join as a worker, with the token that \
-             `swarm join-token worker` prints",
-        )),
+        (false, true) => Ok(NodeRole::Manager),
         (false, false) => Err(Status::permission_denied(
             "a valid join token is necessary to join this cluster: this one was rotated or is \
              another's; `swarm join-token worker` on a manager prints the present one",
@@ -121,24 +135,4 @@ fn group(cluster: &Cluster, node: Node, key: Fingerprint) -> Group {
     let what = Expected::Decided(version);
     let expect = vec![Expect { object: ObjectId::Cluster(cluster.id), what }];
     Group { request, expect, changes: vec![Change::CreateNode(Box::new(node))] }
-}
-
-fn answer(
-    snapshot: &Snapshot,
-    cluster: &Cluster,
-    node: &Node,
-    csr: &[u8],
-) -> Result<v1::IssueNodeCertificateResponse, Status> {
-    let managers = snapshot.nodes().filter(|node| node.role == NodeRole::Manager);
-    let managers = managers.map(|node| node.manager_addr.clone()).filter(|it| !it.is_empty());
-    let id: NodeId = node.id;
-    tracing::info!(node = %id, role = node.role.as_str(), "a node joins");
-    Ok(v1::IssueNodeCertificateResponse {
-        node_id: field::put_id(id),
-        cluster_id: field::put_id(cluster.id),
-        role: field::put_word(node.role),
-        chain: sign(cluster, node, csr)?,
-        root: cluster.root_ca.cert.clone(),
-        managers: managers.collect(),
-    })
 }

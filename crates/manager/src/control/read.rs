@@ -29,7 +29,9 @@ impl Control {
     pub(super) async fn view(&self, stale: bool) -> Result<View, Status> {
         let raft = &self.core.raft;
         if stale {
-            let age = u64::try_from(self.core.quorum_age().as_millis()).unwrap_or(u64::MAX);
+            // Without a word of a leader it may be as old as it can be told.
+            let age = self.core.quorum_age().map(|age| age.as_millis());
+            let age = age.and_then(|age| u64::try_from(age).ok()).unwrap_or(u64::MAX);
             return Ok(View { snapshot: raft.snapshot(), age_ms: Some(age) });
         }
         let snapshot = raft

@@ -44,7 +44,6 @@ impl Control {
     }
 
     fn shown(&self, snapshot: &Snapshot, role: NodeRole) -> Result<v1::JoinTokenResponse, Status> {
-        let own = snapshot.node(&self.core.node);
         let RootCa { worker_token, manager_token, .. } = &cluster(snapshot)?.root_ca;
         let token = match role {
             NodeRole::Worker => worker_token,
@@ -52,7 +51,7 @@ impl Control {
         };
         Ok(v1::JoinTokenResponse {
             token: Some(token.into()),
-            manager_addr: own.map(|node| node.manager_addr.clone()).unwrap_or_default(),
+            manager_addr: self.core.address_of(self.core.node).unwrap_or_default(),
         })
     }
 }

@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use swarm_proto::{field, v1};
 use swarm_raft::WatchError;
 use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::object::node::NodeState;
@@ -153,6 +155,22 @@ impl Hub {
         lock(&self.liveness).hear(node, session, boot_time());
     }
 
+    /// Every node whose session is carried here, with the age of its last sign of life.
+    pub(crate) fn heard(&self, now: Duration) -> Vec<v1::HeardNode> {
+        let sessions: Vec<_> =
+            lock(&self.sessions).values().map(|live| (live.node, live.id)).collect();
+        let liveness = self.liveness();
+        let heard = sessions.into_iter().filter_map(|(node, session)| {
+            let age = liveness.age(&node, session, now)?.as_millis();
+            Some(v1::HeardNode {
+                node: field::put_id(node),
+                session: field::put_id(session),
+                age_ms: u32::try_from(age).unwrap_or(u32::MAX),
+            })
+        });
+        heard.collect()
+    }
+
     /// What was heard, for the leader to judge by.
     pub(crate) fn liveness(&self) -> MutexGuard<'_, Liveness> {
         lock(&self.liveness)
@@ -215,6 +233,11 @@ impl Hub {
         self.everything_changed();
     }
 
+    /// Every node is to know the managers.
+    fn about_all_changed(&self) {
+        lock(&self.sessions).values().for_each(|live| live.about_changed.notify_one());
+    }
+
     fn everything_changed(&self) {
         lock(&self.sessions).values().for_each(|live| live.mark_all());
     }
@@ -222,12 +245,20 @@ impl Hub {
 
 /// Marks what each batch changes, until the manager stops.
 pub(crate) async fn run(core: Arc<Core>) {
+    let mut members = core.raft.members();
     loop {
         let (snapshot, mut watch) = core.raft.watch();
         core.hub.resync(&snapshot);
         loop {
             let batch = tokio::select! {
                 batch = watch.next() => batch,
+                changed = members.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    core.hub.about_all_changed();
+                    continue;
+                }
                 () = core.stopping.cancelled() => return,
             };
             match batch {

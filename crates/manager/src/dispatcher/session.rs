@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use swarm_proto::{field, v1};
 use swarm_raft::Lane;
-use swarm_state::Snapshot;
 use swarm_types::object::node::NodeDescription;
-use swarm_types::spec::node::NodeRole;
 use swarm_types::{Change, Group, IdSource, NodeId, OpenSession, SessionId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -116,7 +114,7 @@ async fn feed(core: &Core, live: &Live, sender: &Sender) {
             () = live.about_changed.notified() => {}
             () = sender.closed() => return,
         }
-        let Some(message) = message(&core.raft.snapshot(), live) else { continue };
+        let Some(message) = message(core, live) else { continue };
         if told.as_ref() != Some(&message) {
             if sender.send(Ok(message.clone())).await.is_err() {
                 return;
@@ -126,18 +124,16 @@ async fn feed(core: &Core, live: &Live, sender: &Sender) {
     }
 }
 
-fn message(snapshot: &Snapshot, live: &Live) -> Option<v1::SessionMessage> {
+fn message(core: &Core, live: &Live) -> Option<v1::SessionMessage> {
+    let snapshot = &core.raft.snapshot();
     let cluster = snapshot.cluster()?;
     let node = snapshot.node(&live.node)?;
-    let managers = snapshot.nodes().filter(|node| node.role == NodeRole::Manager);
+    let managers = core.managers().into_iter();
     Some(v1::SessionMessage {
         session_id: field::put_id(live.id),
         node: Some(node.as_ref().into()),
         managers: managers
-            .map(|node| v1::ManagerAddress {
-                node: field::put_id(node.id),
-                addr: node.manager_addr.clone(),
-            })
+            .map(|(node, addr)| v1::ManagerAddress { node: field::put_id(node), addr })
             .collect(),
         heartbeat_period_ms: heartbeat_ms(snapshot),
         epoch: cluster.epoch,

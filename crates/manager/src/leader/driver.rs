@@ -242,7 +242,6 @@ impl Seat<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
     use std::time::Instant as Deadline;
 
     use swarm_crypto::KeyFile;
@@ -250,11 +249,8 @@ mod tests {
     use swarm_types::spec::service::{ServiceMode, ServiceSpec};
     use swarm_types::{Change, Service, ServiceId};
     use tokio::time::timeout;
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::dispatcher::hub::Hub;
 
     const SOON: Duration = Duration::from_secs(20);
 
@@ -285,14 +281,7 @@ mod tests {
         let node = IdSource::system().draw();
         let options = Options::new(dir.path().join("raft"), node, "127.0.0.1:1".to_owned());
         let raft = Raft::bootstrap(options, key.sealer(), group(Vec::new())).await.unwrap();
-        let core = Arc::new(Core {
-            node,
-            raft: raft.clone(),
-            hub: Hub::new(),
-            tracker: TaskTracker::new(),
-            stopping: CancellationToken::new(),
-            quorum_at_ms: AtomicU64::new(0),
-        });
+        let core = Arc::new(Core::new(node, raft.clone()));
         let driving = tokio::spawn(run(core));
         let mut leadership = raft.leadership();
         let leads = leadership.wait_for(|it| matches!(it, Leadership::Leader { .. }));

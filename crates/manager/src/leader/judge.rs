@@ -1,5 +1,5 @@
-//! Says which nodes have gone silent, while this manager leads; and notes when it last knew of a
-//! leader with a quorum, for those who ask whether it is fit to serve.
+//! Says which nodes have gone silent, while this manager leads; and notes that it does, for those
+//! who ask whether it is fit to serve.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,8 +31,8 @@ pub(crate) async fn run(core: Arc<Core>) {
         }
         let now = *leadership.borrow();
         let leads = matches!(now, Leadership::Leader { .. });
-        if leads || matches!(now, Leadership::Follower { leader: Some(_) }) {
-            core.note_quorum();
+        if leads {
+            core.standing().leads(boot_time());
         }
         if term != Some(now) {
             let mut liveness = core.hub.liveness();

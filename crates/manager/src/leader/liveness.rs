@@ -50,9 +50,17 @@ impl Liveness {
         Self { heard: BTreeMap::new(), judged: BTreeMap::new(), last_tick: None }
     }
 
-    /// Notes a sign of life of a node's session.
-    pub(crate) fn hear(&mut self, node: NodeId, session: SessionId, now: Duration) {
-        self.heard.insert(node, Heard { session, at: now });
+    /// Notes a sign of life of a node's session, here or at another manager.
+    pub(crate) fn hear(&mut self, node: NodeId, session: SessionId, at: Duration) {
+        let before = self.heard.get(&node).filter(|heard| heard.session == session);
+        let at = before.map_or(at, |before| before.at.max(at));
+        self.heard.insert(node, Heard { session, at });
+    }
+
+    /// Time since the last sign of life of the session.
+    pub(crate) fn age(&self, node: &NodeId, session: SessionId, now: Duration) -> Option<Duration> {
+        let heard = self.heard.get(node).filter(|heard| heard.session == session)?;
+        Some(now.saturating_sub(heard.at))
     }
 
     /// Begins to judge, as a new leader: every node gets one full grace from here.
