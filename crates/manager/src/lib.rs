@@ -234,6 +234,7 @@ impl Manager {
         loops.spawn(dispatcher::hub::run(core.clone()));
         loops.spawn(leader::driver::run(core.clone()));
         loops.spawn(leader::judge::run(core.clone()));
+        loops.spawn(leader::roles::run(core.clone()));
         loops.spawn(leader::vouch::run(core.clone(), options.credentials.clone()));
         loops.spawn(serve(core.clone(), options.listener, options.credentials));
         let (tell, failed) = watch::channel(false);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swarm_proto::{field, v1};
-use swarm_raft::Lane;
+use swarm_raft::{Lane, ProposeError};
 use swarm_types::{Change, Expect, Group, IdSource, RequestId, ServiceId};
 use tonic::{Request, Response, Status};
 
@@ -53,10 +53,19 @@ impl Control {
         expect: Vec<Expect>,
         change: Change,
     ) -> Result<(), Status> {
+        let done = self.propose(request, expect, change).await;
+        done.map_err(|error| errors::not_proposed(&error))
+    }
+
+    async fn propose(
+        &self,
+        request: RequestId,
+        expect: Vec<Expect>,
+        change: Change,
+    ) -> Result<(), ProposeError> {
         let group = Group { request, expect, changes: vec![change] };
         let deadline = Instant::now() + PROPOSE_DEADLINE;
-        let done = self.core.raft.propose(Lane::Control, group, deadline).await;
-        done.map(|_| ()).map_err(|error| errors::not_proposed(&error))
+        self.core.raft.propose(Lane::Control, group, deadline).await.map(drop)
     }
 }
 

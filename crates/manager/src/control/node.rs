@@ -3,19 +3,25 @@
 use std::time::Duration;
 
 use swarm_proto::{field, v1};
+use swarm_raft::ProposeError;
 use swarm_state::Snapshot;
 use swarm_types::object::node::NodeState;
 use swarm_types::resolve::{Resolved, resolve};
 use swarm_types::spec::node::{NodeRole, NodeSpec};
 use swarm_types::{
-    Change, Expect, Expected, IdSource, Node, NodeId, ObjectId, RequestId, Timestamp, defaults,
+    Change, Expect, Expected, IdSource, Node, NodeId, ObjectId, Refusal, RequestId, Timestamp,
+    defaults,
 };
 use tonic::Status;
 
 use super::{Control, invalid};
+use crate::errors;
+use crate::leader::roles;
 
 /// How long a removed node is remembered beyond its certificate, for clocks that differ.
 const FORGET_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often other managers may change under a demotion.
+const TRIES: usize = 5;
 
 impl Control {
     pub(super) async fn nodes(
@@ -24,7 +30,7 @@ impl Control {
     ) -> Result<v1::ListNodesResponse, Status> {
         let view = self.view(request.stale).await?;
         Ok(v1::ListNodesResponse {
-            nodes: view.snapshot.nodes().map(|node| node.as_ref().into()).collect(),
+            nodes: view.snapshot.nodes().map(|node| self.placed(node)).collect(),
             leader: self.leader(),
             applied_index: view.index(),
             age_ms: view.age_ms,
@@ -39,14 +45,14 @@ impl Control {
         let view = self.view(request.stale).await?;
         let node = view.snapshot.node(&id).ok_or_else(|| not_found(id))?;
         Ok(v1::GetNodeResponse {
-            node: Some(node.as_ref().into()),
+            node: Some(self.placed(node)),
             leader: self.leader(),
             applied_index: view.index(),
             age_ms: view.age_ms,
         })
     }
 
-    pub(super) async fn update_node(
+    pub(crate) async fn update_node(
         &self,
         request: RequestId,
         id: NodeId,
@@ -54,22 +60,61 @@ impl Control {
     ) -> Result<v1::UpdateNodeResponse, Status> {
         let spec: NodeSpec = field::part(update.spec, "spec").map_err(invalid)?;
         let spec = resolve(spec, &mut IdSource::system()).map_err(invalid)?;
-        let snapshot = self.core.raft.snapshot();
-        // A retry gets its first answer, whatever became of the node since.
-        if snapshot.request(&request).is_none() {
-            let stored = snapshot.node(&id).ok_or_else(|| not_found(id))?;
-            served(&stored.spec, &spec)?;
-        }
-
         let what = Expected::SpecVersion(update.spec_version);
-        let expect = vec![Expect { object: ObjectId::Node(id), what }];
-        self.change(request, expect, Change::UpdateNode(id, spec.into_inner())).await?;
+        let seen = Expect { object: ObjectId::Node(id), what };
+        for _ in 0..TRIES {
+            let snapshot = self.view(false).await?.snapshot;
+            let mut expect = vec![seen];
+            // A retry gets its first answer, whatever became of the node since.
+            if snapshot.request(&request).is_none() {
+                let stored = snapshot.node(&id).ok_or_else(|| not_found(id))?;
+                served(&stored.spec, &spec)?;
+                if stored.spec.role == NodeRole::Manager && spec.role == NodeRole::Worker {
+                    expect.extend(self.demotable(&snapshot, id)?);
+                }
+            }
+            let change = Change::UpdateNode(id, (*spec).clone());
+            match self.propose(request, expect, change).await {
+                // Another manager is to go meanwhile: whether this one still may, is to be seen.
+                Err(ProposeError::Refused(Refusal::Stale { object, .. }))
+                    if object != seen.object => {}
+                done => {
+                    done.map_err(|error| errors::not_proposed(&error))?;
+                    return self.updated(id);
+                }
+            }
+        }
+        Err(Status::aborted("other managers are being changed all the time: try again"))
+    }
 
+    fn updated(&self, id: NodeId) -> Result<v1::UpdateNodeResponse, Status> {
         let snapshot = self.core.raft.snapshot();
         let node = snapshot.node(&id).ok_or_else(|| {
             Status::aborted(format!("node {id} was changed, and removed right after that"))
         })?;
-        Ok(v1::UpdateNodeResponse { node: Some(node.as_ref().into()) })
+        Ok(v1::UpdateNodeResponse { node: Some(self.placed(node)) })
+    }
+
+    /// What a demotion rests on: that no other manager's spec changes before it is agreed on.
+    fn demotable(&self, snapshot: &Snapshot, id: NodeId) -> Result<Vec<Expect>, Status> {
+        let info = self.core.raft.info();
+        let voters = info.voter_nodes().into_iter().collect();
+        let is_to_be = |role| snapshot.nodes().filter(move |node| node.spec.role == role);
+        let leaving = is_to_be(NodeRole::Worker).map(|node| node.id).collect();
+        roles::may_demote(id, &voters, &self.core.reachable(), &leaving)
+            .map_err(|why| Status::failed_precondition(why.to_string()))?;
+        let others = is_to_be(NodeRole::Manager).filter(|node| node.id != id);
+        let unchanged = others.map(|node| Expect {
+            object: ObjectId::Node(node.id),
+            what: Expected::SpecVersion(node.meta.spec_version),
+        });
+        Ok(unchanged.collect())
+    }
+
+    /// The node with where its manager is.
+    fn placed(&self, node: &Node) -> v1::Node {
+        let manager_addr = self.core.address_of(node.id).unwrap_or_default();
+        v1::Node { manager_addr, ..node.into() }
     }
 
     pub(super) async fn remove_node(
@@ -133,11 +178,9 @@ fn last_expiry(snapshot: &Snapshot, now: Timestamp) -> Timestamp {
     now.after(life.unwrap_or_default().max(defaults::NODE_CERT_EXPIRY) + FORGET_AFTER)
 }
 
-/// A role is more than a word in a spec: until nodes change theirs, no spec may ask for it.
 fn served(old: &NodeSpec, new: &Resolved<NodeSpec>) -> Result<(), Status> {
     let refused = |field: &str| Status::unimplemented(format!("not supported yet: {field}"));
     match &**new {
-        new if new.role != old.role => Err(refused("Role (a node keeps the role it joined with)")),
         new if new.membership != old.membership => Err(refused("Membership")),
         _ => Ok(()),
     }
@@ -190,6 +233,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_not_change_is_refused_by_name() {
+        let last = "attempting to demote the last manager";
         let mut world = World::new().await;
         let control = Control::new(world.core.clone(), Access::Local);
         let label = |key: &str| {
@@ -197,7 +241,7 @@ mod tests {
             spec(move |it| drop(it.annotations.labels.insert(key, String::new())))
         };
         for (spec, code, word) in [
-            (spec(|it| it.role = NodeRole::Worker), Code::Unimplemented, "Role"),
+            (spec(|it| it.role = NodeRole::Worker), Code::FailedPrecondition, last),
             (spec(|it| it.membership = Membership::Pending), Code::Unimplemented, "Membership"),
             (spec(|it| "a b".clone_into(&mut it.annotations.name)), Code::InvalidArgument, "Name"),
             (label(" a"), Code::InvalidArgument, "Labels"),

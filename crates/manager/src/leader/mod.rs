@@ -1,7 +1,9 @@
-//! What only the leader does: decide ([`driver`]) and judge who is alive ([`judge`], [`liveness`]);
+//! What only the leader does: decide ([`driver`]) and judge who is alive ([`judge`], [`liveness`]),
+//! keep the managers ([`roles`]);
 //! and what the others tell it for that ([`vouch`]).
 
 pub(crate) mod driver;
 pub(crate) mod judge;
 pub(crate) mod liveness;
+pub(crate) mod roles;
 pub(crate) mod vouch;

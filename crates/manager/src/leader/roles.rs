@@ -1,0 +1,189 @@
+//! Makes the members of raft those nodes that are to be managers.
+//!
+//! What is to be is in the specs. A node becomes a manager by its role, and asks for its
+//! membership itself; it loses the membership first and the role after that: the other way
+//! round, a manager that is still counted could not be spoken to any more. Each step is decided
+//! on what is there, so a leader that is lost between two of them leaves the rest to the next.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarm_raft::{Lane, Leadership, Members, Watch, WatchError};
+use swarm_state::Snapshot;
+use swarm_types::spec::node::NodeRole;
+use swarm_types::{Change, Expect, Expected, Group, IdSource, Node, NodeId, ObjectId};
+use tokio::time::sleep;
+
+use crate::Core;
+
+/// How long a step may take; a leader that expels itself has to hand over in it.
+const STEP_DEADLINE: Duration = Duration::from_secs(10);
+/// Pause after a step that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The node gets the role, if its spec is of that version still.
+    SetRole(NodeId, NodeRole, u64),
+    /// Raft loses the node's member.
+    Expel(NodeId),
+}
+
+/// What brings roles and members to what the specs say; nothing when they are there.
+pub(crate) fn steps<'a>(nodes: impl Iterator<Item = &'a Node>, members: &Members) -> Vec<Step> {
+    let holders: BTreeSet<NodeId> = members.values().map(|member| member.node).collect();
+    let (mut steps, mut stay) = (Vec::new(), BTreeSet::new());
+    for node in nodes {
+        let set = |role| Step::SetRole(node.id, role, node.meta.spec_version);
+        match (node.spec.role, node.role) {
+            (NodeRole::Manager, NodeRole::Manager) => drop(stay.insert(node.id)),
+            (NodeRole::Manager, NodeRole::Worker) => steps.push(set(NodeRole::Manager)),
+            (NodeRole::Worker, NodeRole::Manager) if !holders.contains(&node.id) => {
+                steps.push(set(NodeRole::Worker));
+            }
+            (NodeRole::Worker, _) => {}
+        }
+    }
+    steps.extend(holders.difference(&stay).copied().map(Step::Expel));
+    steps
+}
+
+/// Keeps roles whenever this manager leads, until it stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut leadership = core.raft.leadership();
+    loop {
+        let led = *leadership.borrow_and_update();
+        tokio::select! {
+            // The store has stopped.
+            () = lead(&core, led), if matches!(led, Leadership::Leader { .. }) => return,
+            changed = leadership.changed() => if changed.is_err() { return },
+            () = core.stopping.cancelled() => return,
+        }
+    }
+}
+
+async fn lead(core: &Arc<Core>, led: Leadership) {
+    let mut members = core.raft.members();
+    loop {
+        let (snapshot, mut watch) = core.raft.watch();
+        let next = next(&snapshot, &members.borrow_and_update());
+        if next.is_empty() {
+            let woken = tokio::select! {
+                woken = node_changed(&mut watch) => woken,
+                changed = members.changed() => if changed.is_err() { return } else { Ok(()) },
+            };
+            match woken {
+                Ok(()) | Err(WatchError::Lagged) => continue,
+                Err(WatchError::Stopped(_)) => return,
+            }
+        }
+        let mut done = true;
+        for step in next {
+            done &= take(core, led, step).await;
+        }
+        if !done {
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+fn next(snapshot: &Snapshot, members: &Members) -> Vec<Step> {
+    // Before there is a cluster nothing says who is to be a manager.
+    if snapshot.cluster().is_none() {
+        return Vec::new();
+    }
+    steps(snapshot.nodes().map(AsRef::as_ref), members)
+}
+
+/// Waits until anything about a node is written.
+async fn node_changed(watch: &mut Watch) -> Result<(), WatchError> {
+    loop {
+        let batch = watch.next().await?;
+        let about_node = |event: &swarm_state::Event| matches!(event.object(), ObjectId::Node(_));
+        if batch.events.iter().any(about_node) {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes a step; false when it has to be tried again.
+async fn take(core: &Arc<Core>, led: Leadership, step: Step) -> bool {
+    let deadline = Instant::now() + STEP_DEADLINE;
+    let (call, node, outcome) = match step {
+        Step::SetRole(node, role, spec_version) => {
+            let group = role_group(node, role, spec_version);
+            let set = core.raft.propose_as(led, Lane::Control, group, deadline).await;
+            let call = match role {
+                NodeRole::Manager => "Promote",
+                NodeRole::Worker => "Demote",
+            };
+            (call, node, set.map(drop).map_err(|error| error.to_string()))
+        }
+        Step::Expel(node) => {
+            let raft = core.raft.clone();
+            // Who expels itself loses the lead on the way, and this wait with it.
+            let expelled = core.tracker.spawn(async move { raft.remove(node, deadline).await });
+            let outcome = match expelled.await {
+                Ok(outcome) => outcome.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            ("Expel", node, outcome)
+        }
+    };
+    let done = outcome.is_ok();
+    let outcome = outcome.map_or_else(|error| error, |()| "done".to_owned());
+    tracing::info!(target: "swarm::audit", call, caller = "leader", object = %node, outcome, "change");
+    done
+}
+
+fn role_group(node: NodeId, role: NodeRole, spec_version: u64) -> Group {
+    let what = Expected::SpecVersion(spec_version);
+    Group {
+        request: IdSource::system().draw(),
+        expect: vec![Expect { object: ObjectId::Node(node), what }],
+        changes: vec![Change::SetNodeRole(node, role)],
+    }
+}
+
+/// Why a manager may not become a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Keep {
+    /// Nobody would be left.
+    #[error("attempting to demote the last manager of the swarm")]
+    Last,
+    /// Those left that answer would be too few.
+    #[error(
+        "can't remove member from the raft: this would result in a loss of quorum; bring the \
+         other managers back first"
+    )]
+    Quorum,
+}
+
+/// Whether the node may become a worker, beside those that are to be none any more.
+///
+/// `voters` are the nodes of raft's voters, `reachable` those that answer.
+pub(crate) fn may_demote(
+    id: NodeId,
+    voters: &BTreeSet<NodeId>,
+    reachable: &BTreeSet<NodeId>,
+    leaving: &BTreeSet<NodeId>,
+) -> Result<(), Keep> {
+    let left: BTreeSet<&NodeId> =
+        voters.iter().filter(|voter| **voter != id && !leaving.contains(voter)).collect();
+    if left.is_empty() {
+        return Err(Keep::Last);
+    }
+    let answer = |some: &BTreeSet<&NodeId>| some.iter().filter(|it| reachable.contains(it)).count();
+    let majority = |some: &BTreeSet<&NodeId>| answer(some) > some.len() / 2;
+    // Whoever votes today has to agree to it first.
+    let today: BTreeSet<&NodeId> = voters.iter().collect();
+    let member = voters.contains(&id);
+    if majority(&left) && (!member || majority(&today)) { Ok(()) } else { Err(Keep::Quorum) }
+}
+
+#[cfg(test)]
+mod live;
+#[cfg(test)]
+mod tests;
