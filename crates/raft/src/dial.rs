@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
 use swarm_crypto::tls::InvalidAddress;
@@ -116,8 +116,21 @@ struct Lines {
 }
 
 impl Lines {
+    fn channels(&self) -> MutexGuard<'_, HashMap<(String, Use), Channel>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an answer without a frame means. A certificate that has expired is not the one shown
+    /// now: the next channel shows that.
+    fn lost(&self, addr: &str, status: Status) -> Lost {
+        if status.code() == Code::Unauthenticated {
+            self.channels().retain(|(known, _), _| known != addr);
+        }
+        lost(status)
+    }
+
     fn client(&self, addr: &str, used: Use) -> Result<RaftClient<Channel>, Lost> {
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut channels = self.channels();
         let key = (addr.to_owned(), used);
         if !channels.contains_key(&key) && channels.len() >= CHANNELS {
             channels.clear();
@@ -143,7 +156,7 @@ impl Wire for Lines {
     ) -> BoxFuture<'a, Result<RaftFrame, Lost>> {
         Box::pin(async move {
             let answered = self.client(addr, Use::Calls)?.call(frame).await;
-            answered.map(tonic::Response::into_inner).map_err(lost)
+            answered.map(tonic::Response::into_inner).map_err(|status| self.lost(addr, status))
         })
     }
 
@@ -155,7 +168,7 @@ impl Wire for Lines {
         Box::pin(async move {
             let mut client = self.client(addr, Use::Snapshots)?;
             let answered = client.install(ReceiverStream::new(frames)).await;
-            answered.map(tonic::Response::into_inner).map_err(lost)
+            answered.map(tonic::Response::into_inner).map_err(|status| self.lost(addr, status))
         })
     }
 }
@@ -175,6 +188,7 @@ pub(crate) fn lost(status: Status) -> Lost {
         | Code::FailedPrecondition
         | Code::InvalidArgument
         | Code::ResourceExhausted
+        | Code::Unauthenticated
         | Code::Unimplemented => Lost::Refused(text),
         _ => Lost::Silent(text),
     }
