@@ -2,6 +2,8 @@
 //! joins.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use swarm_crypto::seal::Sealer;
@@ -105,7 +107,7 @@ impl Raft {
         let found = log::create(founding.clone(), member, epoch).await?;
         let this = Self::start(founding, found, &options).await?;
         let (metrics, log) = (this.0.raft.metrics(), this.0.log.clone());
-        drop(this.spawn(complete(member, metrics, log)));
+        drop(this.spawn(complete(member, metrics, log, this.0.complete.clone())));
         Ok(this)
     }
 
@@ -121,7 +123,11 @@ impl Raft {
             reason = self.0.fault.raised() => return Err(reason.into()),
         }
         match self.propose(Lane::Control, first, Instant::now() + PATIENCE).await {
-            Ok(_) => Ok(self.0.log.complete().await?),
+            Ok(_) => {
+                self.0.log.complete().await?;
+                self.0.complete.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             Err(ProposeError::Refused(refusal)) => Err(OpenError::Refused(refusal)),
             Err(ProposeError::Stopped(reason)) => Err(reason.into()),
             Err(error @ ProposeError::TooLarge { .. }) => {
@@ -137,13 +143,18 @@ async fn complete(
     member: MemberId,
     mut metrics: watch::Receiver<openraft::RaftMetrics<MemberId, Member>>,
     log: Log,
+    noted: Arc<AtomicBool>,
 ) {
     let joined = metrics.wait_for(|now| {
         let known = &now.membership_config;
         known.membership().get_node(&member).is_some() && now.last_applied >= *known.log_id()
     });
-    if joined.await.is_ok() && log.complete().await.is_err() {
-        tracing::debug!("the store stopped before it was complete");
+    if joined.await.is_err() {
+        return;
+    }
+    match log.complete().await {
+        Ok(()) => noted.store(true, Ordering::Relaxed),
+        Err(_) => tracing::debug!("the store stopped before it was complete"),
     }
 }
 

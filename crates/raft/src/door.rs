@@ -19,6 +19,8 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::dial::FRAME_BYTES;
+use crate::failure::Failure;
+use crate::members::RETRY_AFTER;
 use crate::message::{Answer, Ask};
 use crate::raft::Raft;
 use crate::record::Malformed;
@@ -74,6 +76,8 @@ impl Door {
                 Answer::Vote(response.map_err(|error| stopped(&error))?)
             }
             Ask::Ping => Answer::Done,
+            Ask::Ready if self.raft.is_complete() => Answer::Done,
+            Ask::Ready => Answer::Failed(Failure::Busy(RETRY_AFTER)),
             ask => {
                 self.member(caller)?;
                 self.serve(ask).await?
@@ -103,7 +107,7 @@ impl Door {
                 asked.map_err(|error| stopped(&error))?;
                 Answer::Done
             }
-            Ask::Append { .. } | Ask::Vote(_) | Ask::Ping => {
+            Ask::Append { .. } | Ask::Vote(_) | Ask::Ping | Ask::Ready => {
                 return Err(Status::internal("raft's own question"));
             }
         })

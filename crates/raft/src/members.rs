@@ -174,8 +174,9 @@ impl Raft {
             self.expel(old, deadline).await?;
         }
         let node = member.node;
-        self.agree(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])), deadline).await?;
-        if !self.caught_up(id, deadline).await {
+        let set = BTreeMap::from([(id, member.clone())]);
+        self.agree(ChangeMembers::SetNodes(set), deadline).await?;
+        if !self.caught_up(id, deadline).await || !self.is_ready(id, &member, deadline).await {
             // Best effort: a learner that does not follow harms nobody.
             let gone = ChangeMembers::RemoveNodes(BTreeSet::from([id]));
             let removed = self.agree(gone, Instant::now() + 4 * self.0.heartbeat).await;
@@ -271,6 +272,20 @@ impl Raft {
         })
     }
 
+    /// Whether the newcomer will still be this member after a restart: once it votes, it cannot
+    /// be replaced by another one without its own word.
+    async fn is_ready(&self, id: MemberId, member: &Member, deadline: Instant) -> bool {
+        let until = for_a_newcomer(deadline);
+        while Instant::now() < until {
+            let asked = self.0.link.ask((id, member), &Ask::Ready, DIAL_BACK).await;
+            if let Ok(Answer::Done) = asked {
+                return true;
+            }
+            sleep(PAUSE).await;
+        }
+        false
+    }
+
     /// Whether the learner has all but the newest entries by the deadline.
     async fn caught_up(&self, id: MemberId, deadline: Instant) -> bool {
         let mut metrics = self.0.raft.metrics();
@@ -278,9 +293,7 @@ impl Raft {
             let has = matched(now, id);
             now.state != ServerState::Leader || (has > 0 && has + NEARLY >= last(now))
         });
-        // Some time has to be left for the vote.
-        let deadline = deadline - (deadline.saturating_duration_since(Instant::now()) / 4);
-        matches!(timeout_at(deadline.into(), caught_up).await, Ok(Ok(_)))
+        matches!(timeout_at(for_a_newcomer(deadline).into(), caught_up).await, Ok(Ok(_)))
     }
 
     /// Writes a membership, and waits until it is agreed on.
@@ -325,6 +338,11 @@ impl Raft {
             RaftError::Fatal(_) => MembershipError::Stopped(self.0.stopped_by(error)),
         }
     }
+}
+
+/// Until when a newcomer is waited for: some time has to be left for the vote.
+fn for_a_newcomer(deadline: Instant) -> Instant {
+    deadline - (deadline.saturating_duration_since(Instant::now()) / 4)
 }
 
 pub(crate) fn last(now: &Metrics) -> u64 {

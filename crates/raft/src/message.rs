@@ -35,6 +35,8 @@ pub(crate) enum Ask {
     ReadIndex(Duration),
     /// Are you there?
     Ping,
+    /// Does your store survive a restart, as the member it is?
+    Ready,
     /// Stand for election.
     Elect,
     /// Change who the members are, within the time.
@@ -121,7 +123,7 @@ enum ChangeKind {
 
 #[derive(Clone, PartialEq, Message)]
 struct AskRecord {
-    #[prost(oneof = "AskKind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "AskKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     kind: Option<AskKind>,
 }
 
@@ -141,6 +143,8 @@ enum AskKind {
     Elect(bool),
     #[prost(message, tag = "7")]
     Change(ChangeRecord),
+    #[prost(bool, tag = "8")]
+    Ready(bool),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -253,6 +257,7 @@ impl Ask {
             }),
             Self::ReadIndex(within) => AskKind::ReadIndex(millis(*within)),
             Self::Ping => AskKind::Ping(true),
+            Self::Ready => AskKind::Ready(true),
             Self::Elect => AskKind::Elect(true),
             Self::Change(change, within) => {
                 let kind = match change {
@@ -292,6 +297,7 @@ impl Ask {
             }
             AskKind::ReadIndex(within) => Self::ReadIndex(millis(within)),
             AskKind::Ping(_) => Self::Ping,
+            AskKind::Ready(_) => Self::Ready,
             AskKind::Elect(_) => Self::Elect,
             AskKind::Change(change) => {
                 let within = millis(change.within_ms);

@@ -1,5 +1,6 @@
 //! The handle everybody holds, and the life of the store behind it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) turn: tokio::sync::Mutex<()>,
     /// Changes that wait for their turn.
     pub(crate) turns: Semaphore,
+    /// Whether founding or joining was completed: only then the store can be opened again.
+    pub(crate) complete: Arc<AtomicBool>,
     pub(crate) vouched: Vouched,
     installing: Arc<tokio::sync::Mutex<()>>,
     /// Dropping it stops them.
@@ -188,6 +191,7 @@ impl Raft {
             snapshots,
             fault,
             member: mark.member,
+            complete: Arc::new(AtomicBool::new(mark.complete)),
             link,
             office,
             heartbeat: options.heartbeat,
@@ -280,6 +284,10 @@ impl Raft {
     }
 
     /// Runs something that ends with the store at the latest. The receiver fails then.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.0.complete.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::cluster::{Cluster, addr, node, put};
 use super::{create, eventually, get, sealer, soon};
+use crate::message::{Answer, Ask};
 use crate::type_config::Member;
 use crate::{Limits, MembershipError, Raft};
 
@@ -47,6 +48,30 @@ async fn members_come_and_go_while_others_write() {
             assert!(get(&snapshot, &format!("load-{count}")).is_some(), "load-{count}");
         }
     }
+    cluster.end().await;
+}
+
+/// The first voter cannot do without the second: if that came back as another member, nothing
+/// could be agreed on ever again.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_votes_can_be_opened_again() {
+    let mut cluster = Cluster::of(1, 27, Limits::default()).await;
+    cluster.join(1).await;
+    let ready = |cluster: &Cluster| {
+        let (link, id) = (cluster.raft(0).link().clone(), cluster.raft(1).info().member);
+        let member = Member { node: node(1), addr: addr(1) };
+        async move { link.ask((id, &member), &Ask::Ready, Duration::from_secs(2)).await }
+    };
+    let refused = ready(&cluster).await.unwrap();
+    assert!(matches!(refused, Answer::Failed(_)), "nothing says yet that it is a member");
+
+    cluster.add(1).await;
+
+    let taken = ready(&cluster).await.unwrap();
+    assert!(matches!(taken, Answer::Done), "{taken:?}");
+    cluster.kill(1).await;
+    cluster.start(1).await;
+    cluster.put(0, "on", b"").await;
     cluster.end().await;
 }
 
