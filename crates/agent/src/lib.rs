@@ -67,13 +67,13 @@ pub struct Options {
     pub tls: TlsInfo,
 }
 
-/// The managers an agent starts with, `HOST:PORT` each. Those it was told of before come first.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Known {
-    /// One runs on this node and is always preferred.
-    Own(String),
-    /// Those the node joined by.
-    Others(Vec<String>),
+/// The managers an agent starts with, `HOST:PORT` each.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Known {
+    /// One that runs on this node; it is always preferred.
+    pub own: Option<String>,
+    /// Others; those the agent was told of before come first.
+    pub others: Vec<String>,
 }
 
 /// Whether the agent has a session.
@@ -133,10 +133,7 @@ impl Agent {
         let identity = description::Identity { hostname, engine_version };
         let reporter = Reporter::default();
         let (state, receiver) = watch::channel(AgentState::Searching { why: String::new() });
-        let (own, others) = match managers {
-            Known::Own(own) => (Some(own), Vec::new()),
-            Known::Others(others) => (None, others),
-        };
+        let Known { own, others } = managers;
         let managers = Managers::new(own, [kept.managers.clone(), others].concat());
         let node = description::facts(&description::describe(&identity, tls.clone()));
         let executor = Arc::new(Containerd { runtime, net, node, files: run_dir.join("tasks") });

@@ -1,7 +1,7 @@
 //! Which address the other nodes are told. As Docker: the one asked for, else the one listened
 //! on, else the only one this host has.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
@@ -74,6 +74,18 @@ pub(crate) fn choose(
         },
     };
     Ok(SocketAddr::new(ip, port))
+}
+
+/// The address of this host that one of the managers sees, with the port that is listened on.
+pub(crate) fn towards(managers: &[String], listened: SocketAddr) -> Option<SocketAddr> {
+    let seen = managers.iter().find_map(|manager| {
+        let any = if listened.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any).ok()?;
+        // Sends nothing: it looks the route up.
+        socket.connect(manager).ok()?;
+        socket.local_addr().ok()
+    });
+    seen.map(|seen| SocketAddr::new(seen.ip(), listened.port()))
 }
 
 /// An address that was asked for. As with Docker, one that this host does not have, such as that

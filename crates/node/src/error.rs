@@ -81,6 +81,16 @@ pub enum NodeError {
         /// What kind of refusal it is.
         code: tonic::Code,
     },
+    /// A manager without a store, and no other manager to get it from.
+    #[error(
+        "this manager has no store, and no other manager gives it one ({manager}: {why}); start          it again when they are reachable, or give it up with `swarm daemon --purge`"
+    )]
+    Alone {
+        /// Who was asked last.
+        manager: String,
+        /// Why that did not help.
+        why: String,
+    },
     /// There is no one address that others can be told.
     #[error("could not choose an IP address to advertise: {why}; pass one with --advertise-addr")]
     NoAddress {

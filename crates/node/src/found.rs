@@ -1,8 +1,6 @@
 //! Founding a cluster of one: its authority, its tokens, its first node, and the group of
 //! changes that brings them into being.
 
-use std::net::SocketAddr;
-
 use ipnetwork::{IpNetwork, Ipv4Network};
 use swarm_crypto::Identity;
 use swarm_crypto::ca::{JoinToken, NodeCertificate, NodeKey, RootCa};
@@ -32,7 +30,6 @@ pub(crate) struct Founding {
 
 /// Makes ids, keys, certificates and tokens for a new cluster.
 pub(crate) fn found(
-    advertise: SocketAddr,
     availability: Availability,
     ids: &mut IdSource,
     now: Timestamp,
@@ -46,7 +43,7 @@ pub(crate) fn found(
     let chain = chain.map_err(NodeError::certificates)?;
     let certificate = NodeCertificate::new(chain, key).map_err(NodeError::certificates)?;
 
-    let first_node = first_node(node, advertise, availability, &certificate);
+    let first_node = first_node(node, availability, &certificate);
     let changes = vec![
         Change::CreateCluster(Box::new(first_cluster(cluster, &root, ids)?)),
         Change::CreateNode(Box::new(first_node)),
@@ -94,12 +91,7 @@ fn default_pool() -> IpNetwork {
         .map_or_else(|| IpNetwork::from(std::net::IpAddr::from([10, 0, 0, 0])), IpNetwork::V4)
 }
 
-fn first_node(
-    id: NodeId,
-    advertise: SocketAddr,
-    availability: Availability,
-    certificate: &NodeCertificate,
-) -> Node {
+fn first_node(id: NodeId, availability: Availability, certificate: &NodeCertificate) -> Node {
     Node {
         id,
         meta: Meta::default(),
@@ -110,7 +102,7 @@ fn first_node(
         key_fingerprint: certificate.key.fingerprint().0.to_vec(),
         session: None,
         attachments: Vec::new(),
-        manager_addr: advertise.to_string(),
+        manager_addr: String::new(),
         raft_id: 0,
     }
 }
@@ -121,10 +113,7 @@ mod tests {
 
     #[test]
     fn the_first_group_holds_a_cluster_and_its_manager() {
-        let advertise = SocketAddr::from(([192, 0, 2, 1], 2377));
-
-        let founding =
-            found(advertise, Availability::Active, &mut IdSource::seeded(1), Timestamp::now());
+        let founding = found(Availability::Active, &mut IdSource::seeded(1), Timestamp::now());
 
         let founding = founding.unwrap();
         let [Change::CreateCluster(cluster), Change::CreateNode(node)] =
@@ -136,7 +125,6 @@ mod tests {
         assert_eq!(cluster.root_ca.cert, founding.root_pem);
         assert_ne!(cluster.root_ca.worker_token, cluster.root_ca.manager_token);
         assert!(cluster.vni_base > 65_535 && cluster.vni_base < (1 << 24));
-        assert_eq!(node.manager_addr, "192.0.2.1:2377");
         let identity = founding.certificate.certificate.identity;
         assert_eq!((identity.node, identity.role), (node.id, NodeRole::Manager));
     }

@@ -49,14 +49,16 @@ impl Inner {
         let net = self.net().await?;
         let listened = listener.local_addr().map_err(self.not_listening())?;
         let advertise = advertise::choose(advertise, listened, &advertise::interfaces())?;
-        let founding = found(advertise, availability, &mut IdSource::system(), Timestamp::now())?;
+        let founding = found(availability, &mut IdSource::system(), Timestamp::now())?;
         let Founding { node, cluster, .. } = founding;
-        let membership = Membership { node, cluster, part: Part::Manager { advertise } };
+        let part = Part::Manager { advertise, managers: Vec::new() };
+        let membership = Membership { node, cluster, part };
         let credentials = self.credentials(&founding.certificate, &founding.root_pem)?;
         let papers = Papers { credentials, root_pem: founding.root_pem.clone() };
         self.make_room()?;
         membership.announce(&self.options.state_dir)?;
-        let raft = self.bootstrap(self.raft_options(node, advertise), &founding).await?;
+        let options = self.raft_options(node, advertise, &papers.credentials);
+        let raft = self.bootstrap(options, &founding).await?;
         if let Err(error) = Membership::confirm(&self.options.state_dir) {
             raft.shutdown().await;
             return Err(error);

@@ -1,23 +1,28 @@
-//! `Join`: the node becomes a worker of a cluster that is there.
+//! `Join`: the node becomes part of a cluster that is there, with the role its token gives.
 //!
 //! The key is made here and stays here; who the node is comes from the cluster. Nothing is on disk
-//! before the cluster has answered, and `node.toml` comes last: a node that was interrupted is of
-//! no cluster, and joins again as a new one.
+//! before the cluster has answered, and a worker's `node.toml` comes last: a node that was
+//! interrupted is of no cluster, and joins again as a new one. A manager's comes before its store
+//! is let in: the cluster may count on that from then on.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarm_crypto::KeyFile;
 use swarm_crypto::ca::{JoinToken, NodeCertificate, NodeKey};
 use swarm_crypto::tls::{self, Credentials};
 use swarm_proto::v1;
 use swarm_proto::v1::ca_client::CaClient;
 use swarm_proto::{DecodeError, field};
+use swarm_raft::Raft;
 use swarm_types::spec::node::{Availability, NodeRole};
 use swarm_types::{ClusterId, NodeId};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
+use crate::managing::Managing;
 use crate::member::Papers;
 use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError, advertise, local};
@@ -28,6 +33,8 @@ const ROUNDS: usize = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a manager may take to answer, its own waits for a quorum included.
 const ANSWER: Duration = Duration::from_secs(8);
+/// How long the others may take to let a manager's store in.
+const ADMISSION: Duration = Duration::from_secs(40);
 /// Most managers that can be named.
 const MOST: usize = 16;
 
@@ -67,29 +74,99 @@ impl Inner {
         // What is likeliest to fail here must leave no node behind in the cluster.
         let net = self.net().await?;
         let key = NodeKey::generate().map_err(NodeError::certificates)?;
+        let as_manager = self.manager_place(advertise, &with.remotes).await;
         let admitted = tokio::select! {
             admitted = admitted(with, key) => admitted?,
             () = self.stopping.cancelled() => return Err(NodeError::Stopping),
         };
-        let Admitted { node, cluster, certificate, root_pem, managers } = admitted;
-        let part = Part::Worker { advertise, managers };
-        let membership = Membership { node, cluster, part };
+        let Admitted { node, cluster, role, certificate, root_pem, managers, epoch } = admitted;
         let credentials = self.credentials(&certificate, &root_pem)?;
+        let papers = Papers { credentials, root_pem };
+        let place = match role {
+            NodeRole::Manager => Some(as_manager?),
+            NodeRole::Worker => None,
+        };
+        let part = match &place {
+            Some((_, advertise)) => Part::Manager { advertise: *advertise, managers },
+            None => Part::Worker { advertise, managers },
+        };
+        let membership = Membership { node, cluster, part };
         membership.announce(&self.options.state_dir)?;
         let files = self.certificate_files()?;
-        files.save_root(&root_pem).map_err(NodeError::certificates)?;
+        files.save_root(&papers.root_pem).map_err(NodeError::certificates)?;
         files.save(&certificate).map_err(NodeError::certificates)?;
-        Membership::confirm(&self.options.state_dir)?;
-
-        let papers = Papers { credentials, root_pem };
-        let started = self.start(membership.clone(), None, net, papers).await?;
+        let managing = match place {
+            Some((listener, _)) => {
+                Some(self.new_manager(&membership, &papers, listener, epoch).await?)
+            }
+            None => {
+                Membership::confirm(&self.options.state_dir)?;
+                None
+            }
+        };
+        let started = self.start(membership.clone(), managing, net, papers).await?;
         let started = member.insert(started);
         tokio::select! {
             ready = started.ready() => ready?,
             () = self.stopping.cancelled() => return Err(NodeError::Stopping),
         }
-        tracing::info!(%node, %cluster, "joined a cluster as a worker");
+        tracing::info!(%node, %cluster, role = role.as_str(), "joined a cluster");
         Ok(membership)
+    }
+
+    /// What a manager needs of this host: its port, and where others reach that.
+    async fn manager_place(
+        &self,
+        told: Option<SocketAddr>,
+        remotes: &[String],
+    ) -> Result<(TcpListener, SocketAddr), NodeError> {
+        let listener = self.listen().await?;
+        let listened = listener.local_addr().map_err(self.not_listening())?;
+        let advertise = match told {
+            Some(told) => told,
+            None => advertise::choose("", listened, &advertise::interfaces())
+                .or_else(|error| advertise::towards(remotes, listened).ok_or(error))?,
+        };
+        Ok((listener, advertise))
+    }
+
+    /// Starts a manager on an empty store, and has the others let it in. When they refuse, nothing
+    /// of it stays.
+    async fn new_manager(
+        &self,
+        membership: &Membership,
+        papers: &Papers,
+        listener: TcpListener,
+        epoch: u64,
+    ) -> Result<Managing, NodeError> {
+        let state = &self.options.state_dir;
+        let Part::Manager { advertise, managers } = &membership.part else {
+            return Err(NodeError::Manager);
+        };
+        let key = KeyFile::load_or_create(&self.key_file()).map_err(NodeError::certificates)?;
+        let options = self.raft_options(membership.node, *advertise, &papers.credentials);
+        let raft = Raft::join(options, key.sealer(), epoch).await?;
+        if let Err(error) = Membership::confirm(state) {
+            raft.shutdown().await;
+            return Err(error);
+        }
+        let at = (*advertise, managers.as_slice());
+        let admission = Self::admission(membership, at, &raft, &papers.credentials);
+        let managing = Managing::start(membership.node, raft, papers, listener).await?;
+        let admitted = tokio::select! {
+            admitted = admission.within(ADMISSION) => admitted,
+            () = self.stopping.cancelled() => Err(NodeError::Stopping),
+        };
+        match admitted {
+            Ok(()) => Ok(managing),
+            Err(error) => {
+                managing.stop().await;
+                if !matches!(error, NodeError::Stopping) {
+                    Membership::end(state)?;
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Refuses what cannot be a manager's address.
@@ -123,9 +200,11 @@ impl Inner {
 struct Admitted {
     node: NodeId,
     cluster: ClusterId,
+    role: NodeRole,
     certificate: NodeCertificate,
     root_pem: String,
     managers: Vec<String>,
+    epoch: u64,
 }
 
 /// Asks the managers one after the other until one lets the node in, or refuses it.
@@ -210,8 +289,8 @@ fn read(
     );
     let certificate = NodeCertificate::new(answer.chain, key).map_err(NodeError::certificates)?;
     let identity = certificate.certificate.identity;
-    let as_said =
-        (identity.node, identity.cluster, identity.role) == (node, cluster, NodeRole::Worker);
+    let role: NodeRole = field::word(answer.role, "role").map_err(unreadable)?;
+    let as_said = (identity.node, identity.cluster, identity.role) == (node, cluster, role);
     let named = with.token.names_root(&answer.root).map_err(NodeError::certificates)?;
     if !as_said || !named {
         return Err(NodeError::certificates("the manager's answer does not fit together"));
@@ -220,5 +299,6 @@ fn read(
     if managers.is_empty() {
         managers.clone_from(&with.remotes);
     }
-    Ok(Admitted { node, cluster, certificate, root_pem: answer.root, managers })
+    let (root_pem, epoch) = (answer.root, answer.epoch);
+    Ok(Admitted { node, cluster, role, certificate, root_pem, managers, epoch })
 }

@@ -5,6 +5,7 @@
 //! [`member`] starts and stops what a member runs: an agent, and with [`managing`] a manager. [`socket`] serves the node's own socket all
 //! the while. Containers are not the node's to stop: they outlive it.
 
+mod admission;
 mod advertise;
 mod check;
 mod error;

@@ -14,7 +14,7 @@ use crate::join::Joining;
 use crate::leave::Insistence;
 use crate::managing::Managing;
 use crate::member::Member;
-use crate::membership::Membership;
+use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError, check};
 
 /// How long `Info` waits for a change of membership that is under way.
@@ -53,11 +53,15 @@ impl NodeLocal for Local {
             Err(refusal) => Err(refusal),
         };
         told("Join", &joined);
-        let Membership { node, cluster, .. } = joined?;
+        let Membership { node, cluster, part } = joined?;
+        let role = match part {
+            Part::Manager { .. } => NodeRole::Manager,
+            Part::Worker { .. } => NodeRole::Worker,
+        };
         Ok(Response::new(v1::JoinResponse {
             node_id: field::put_id(node),
             cluster_id: field::put_id(cluster),
-            role: field::put_word(NodeRole::Worker),
+            role: field::put_word(role),
         }))
     }
 
@@ -150,7 +154,7 @@ fn fill(info: &mut v1::InfoResponse, managing: &Managing) {
     info.is_manager = true;
     info.applied_index = snapshot.applied();
     info.leader = managing.manager.leader().map(field::put_id);
-    info.manager_addrs = managers.iter().map(|node| node.manager_addr.clone()).collect();
+    info.manager_addrs = managing.managers();
 }
 
 /// The trace of a change of membership.

@@ -1,20 +1,37 @@
 //! The manager's half of a member: the replicated store and the manager on it.
+//!
+//! A store that was made for joining, or was lost, is made anew and let in by the others
+//! ([`crate::admission`]): what it holds comes from them.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use swarm_crypto::KeyFile;
+use swarm_crypto::tls::{self, Credentials};
 use swarm_manager::Manager;
-use swarm_raft::Raft;
+use swarm_proto::v1;
+use swarm_proto::v1::ca_client::CaClient;
+use swarm_raft::{Dial, OpenError, Raft};
 use swarm_types::NodeId;
 use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
 
+use crate::admission::Admission;
 use crate::member::{CERTIFICATES, Member, Papers};
 use crate::membership::Membership;
-use crate::{Inner, NodeError};
+use crate::{Inner, NodeError, local};
 
 pub(crate) const RAFT_DIR: &str = "raft";
 const KEY_FILE: &str = "raft.key";
+/// How long another manager may take to lead, before this one stops all the same.
+const HAND_OVER: Duration = Duration::from_secs(4);
+/// Rounds of asking every manager for the epoch.
+const ROUNDS: usize = 5;
+/// Pause between two rounds.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a manager may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a manager's node runs beside its agent.
 #[derive(Debug)]
@@ -46,9 +63,20 @@ impl Managing {
         }
     }
 
+    /// Stops manager and store, after another manager leads where there is one: writes go on
+    /// then, instead of waiting for an election.
     pub(crate) async fn stop(self) {
+        // The others vote over this port.
+        if let Err(error) = self.raft.hand_over(Instant::now() + HAND_OVER).await {
+            tracing::warn!(%error, "no other manager leads yet");
+        }
         self.manager.stop().await;
         self.raft.shutdown().await;
+    }
+
+    /// Where the managers are, `HOST:PORT` each, as this replica knows.
+    pub(crate) fn managers(&self) -> Vec<String> {
+        self.raft.info().members.into_values().map(|member| member.addr).collect()
     }
 
     /// The node's own way to its manager's port.
@@ -83,13 +111,22 @@ impl Inner {
         self: &std::sync::Arc<Self>,
         membership: Membership,
         advertise: SocketAddr,
+        known: &[String],
     ) -> Result<Member, NodeError> {
         let listener = self.listen().await?;
         let papers = self.papers()?;
         let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
         let net = self.net().await?;
-        let options = self.raft_options(membership.node, advertise);
-        let raft = Raft::open(options, key.sealer()).await?;
+        let options = self.raft_options(membership.node, advertise, &papers.credentials);
+        let raft = match Raft::open(options.clone(), key.sealer()).await {
+            // Its votes are lost with it: it comes back as another member.
+            Err(OpenError::Absent { .. } | OpenError::Unfinished { .. }) if !known.is_empty() => {
+                let epoch = self.epoch(known, &papers.credentials).await?;
+                tracing::warn!("there is no store: joining the other managers again");
+                Raft::join(options, key.sealer(), epoch).await?
+            }
+            opened => opened?,
+        };
         let managing = Managing::start(membership.node, raft, &papers, listener).await?;
         self.start(membership, Some(managing), net, papers).await
     }
@@ -108,8 +145,57 @@ impl Inner {
         self.options.state_dir.join(CERTIFICATES).join(KEY_FILE)
     }
 
-    pub(crate) fn raft_options(&self, node: NodeId, advertise: SocketAddr) -> swarm_raft::Options {
+    pub(crate) fn raft_options(
+        &self,
+        node: NodeId,
+        advertise: SocketAddr,
+        credentials: &Credentials,
+    ) -> swarm_raft::Options {
         let dir = self.options.state_dir.join(RAFT_DIR);
-        swarm_raft::Options::new(dir, node, advertise.to_string())
+        let credentials = credentials.clone();
+        let dial = Dial::new(move |addr| tls::channel(addr, &credentials));
+        swarm_raft::Options { dial, ..swarm_raft::Options::new(dir, node, advertise.to_string()) }
+    }
+
+    /// What lets the node's store in, and keeps it there.
+    pub(crate) fn admission(
+        membership: &Membership,
+        (advertise, known): (SocketAddr, &[String]),
+        raft: &Raft,
+        credentials: &Credentials,
+    ) -> Admission {
+        Admission {
+            node: membership.node,
+            raft: raft.clone(),
+            credentials: credentials.clone(),
+            addr: advertise.to_string(),
+            known: known.to_vec(),
+        }
+    }
+
+    /// The cluster's epoch, from the first manager that answers.
+    async fn epoch(&self, known: &[String], credentials: &Credentials) -> Result<u64, NodeError> {
+        let files = self.certificate_files()?.load().map_err(NodeError::certificates)?;
+        let key = files.ok_or_else(|| NodeError::certificates("swarm-node.key is missing"))?.key;
+        let csr = key.csr().map_err(NodeError::certificates)?;
+        let mut last = None;
+        for round in 0..ROUNDS {
+            if round > 0 {
+                sleep(PAUSE).await;
+            }
+            for manager in known {
+                let channel =
+                    tls::channel(manager, credentials).map_err(NodeError::certificates)?;
+                let request = v1::RenewNodeCertificateRequest { csr: csr.clone() };
+                let mut ca = CaClient::new(channel);
+                match timeout(ANSWER, ca.renew_node_certificate(request)).await {
+                    Ok(Ok(answer)) => return Ok(answer.into_inner().epoch),
+                    Ok(Err(refusal)) => last = Some((manager, local::innermost(&refusal))),
+                    Err(_) => last = Some((manager, "no answer in time".to_owned())),
+                }
+            }
+        }
+        let (manager, why) = last.map_or_else(Default::default, |(it, why)| (it.clone(), why));
+        Err(NodeError::Alone { manager, why })
     }
 }

@@ -15,7 +15,7 @@ use swarm_net::Net;
 use swarm_types::object::node::{NodeState, TlsInfo};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::managing::{self, Managing};
 use crate::membership::{Membership, Part};
@@ -39,8 +39,8 @@ pub(crate) struct Member {
     /// What a manager runs beside; `None` on a worker.
     pub(crate) managing: Option<Managing>,
     pub(crate) agent: Agent,
-    /// Ends with the member.
-    _renewal: DropGuard,
+    /// What goes on for as long as the member does: renewal, and a manager's admission.
+    _upkeep: [Option<DropGuard>; 2],
 }
 
 /// What a node shows to others and trusts in them, as it is on disk.
@@ -100,15 +100,14 @@ impl Member {
     /// The managers a worker's node knows to reach, `HOST:PORT` each.
     pub(crate) fn managers(&self) -> Vec<String> {
         match &self.membership.part {
-            Part::Worker { managers, .. } => managers.clone(),
-            Part::Manager { advertise } => vec![advertise.to_string()],
+            Part::Worker { managers, .. } | Part::Manager { managers, .. } => managers.clone(),
         }
     }
 
     /// Where others reach the node, as far as is known; empty while nobody said.
     pub(crate) fn address(&self) -> String {
         match &self.membership.part {
-            Part::Manager { advertise } | Part::Worker { advertise: Some(advertise), .. } => {
+            Part::Manager { advertise, .. } | Part::Worker { advertise: Some(advertise), .. } => {
                 advertise.to_string()
             }
             Part::Worker { advertise: None, .. } => match &*self.agent.state().borrow() {
@@ -131,8 +130,11 @@ impl Inner {
         self: &Arc<Self>,
         membership: Membership,
     ) -> Result<Member, NodeError> {
-        match membership.part {
-            Part::Manager { advertise } => self.resumed_manager(membership, advertise).await,
+        match &membership.part {
+            Part::Manager { advertise, managers } => {
+                let (advertise, managers) = (*advertise, managers.clone());
+                self.resumed_manager(membership, advertise, &managers).await
+            }
             Part::Worker { .. } => {
                 let papers = self.papers()?;
                 let net = self.net().await?;
@@ -149,17 +151,19 @@ impl Inner {
         net: Net,
         papers: Papers,
     ) -> Result<Member, NodeError> {
-        let known = match (&managing, &membership.part) {
-            (Some(managing), _) => Known::Own(managing.address().to_string()),
-            (None, Part::Worker { managers, .. }) => Known::Others(managers.clone()),
-            (None, Part::Manager { .. }) => Known::Others(Vec::new()),
+        let (Part::Worker { managers, .. } | Part::Manager { managers, .. }) = &membership.part;
+        let known = Known {
+            own: managing.as_ref().map(|managing| managing.address().to_string()),
+            others: managers.clone(),
         };
         let options = self.agent_options(&membership, net, papers.root_pem);
         match Agent::start(options, known, papers.credentials.clone()).await {
             Ok(agent) => {
                 self.control.to(managing.as_ref());
+                let admission = self.stay_in(&membership, managing.as_ref(), &papers.credentials);
                 let renewal = self.renew_papers(papers.credentials, managing.as_ref(), &agent);
-                let member = Member { membership, managing, agent, _renewal: renewal };
+                let member =
+                    Member { membership, managing, agent, _upkeep: [Some(renewal), admission] };
                 self.watch(&member);
                 Ok(member)
             }
@@ -171,6 +175,27 @@ impl Inner {
                 Err(error.into())
             }
         }
+    }
+
+    /// Has a manager's store let in again, whenever it is not.
+    fn stay_in(
+        &self,
+        membership: &Membership,
+        managing: Option<&Managing>,
+        credentials: &Credentials,
+    ) -> Option<DropGuard> {
+        let (Part::Manager { advertise, managers }, Some(managing)) = (&membership.part, managing)
+        else {
+            return None;
+        };
+        let at = (*advertise, managers.as_slice());
+        let admission = Self::admission(membership, at, &managing.raft, credentials);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        self.tracker.spawn(async move {
+            stopped.run_until_cancelled(admission.keep()).await;
+        });
+        Some(stop.drop_guard())
     }
 
     pub(crate) async fn net(&self) -> Result<Net, NodeError> {
@@ -222,7 +247,7 @@ impl Inner {
         root_pem: String,
     ) -> swarm_agent::Options {
         let advertise = match membership.part {
-            Part::Manager { advertise } => Some(advertise),
+            Part::Manager { advertise, .. } => Some(advertise),
             Part::Worker { advertise, .. } => advertise,
         };
         swarm_agent::Options {

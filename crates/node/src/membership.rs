@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Manager {
         /// Address others reach it at.
         advertise: SocketAddr,
+        /// Those it joined by, `HOST:PORT` each; none for the first one.
+        managers: Vec<String>,
     },
     Worker {
         /// Address others reach it at; `None` leaves it to the managers.
@@ -87,7 +89,9 @@ impl Membership {
     pub(crate) fn announce(&self, dir: &Path) -> Result<(), NodeError> {
         let (file, fresh) = (dir.join(ANNOUNCED), dir.join(FRESH));
         let (role, advertise, managers) = match &self.part {
-            Part::Manager { advertise } => (Role::Manager, Some(*advertise), Vec::new()),
+            Part::Manager { advertise, managers } => {
+                (Role::Manager, Some(*advertise), managers.clone())
+            }
             Part::Worker { advertise, managers } => (Role::Worker, *advertise, managers.clone()),
         };
         let (node, cluster) = (self.node.to_string(), self.cluster.to_string());
@@ -153,7 +157,7 @@ fn parse(text: &str) -> Result<Membership, String> {
         ));
     }
     let part = match (stored.role, stored.advertise) {
-        (Role::Manager, Some(advertise)) => Part::Manager { advertise },
+        (Role::Manager, Some(advertise)) => Part::Manager { advertise, managers: stored.managers },
         (Role::Manager, None) => return Err("advertise is missing".to_owned()),
         (Role::Worker, advertise) => Part::Worker { advertise, managers: stored.managers },
     };
@@ -177,7 +181,8 @@ mod tests {
         let advertise = SocketAddr::from(([10, 0, 0, 1], 2377));
         let managers = vec!["10.0.0.2:2377".to_owned()];
         for part in [
-            Part::Manager { advertise },
+            Part::Manager { advertise, managers: Vec::new() },
+            Part::Manager { advertise, managers: managers.clone() },
             Part::Worker { advertise: Some(advertise), managers: Vec::new() },
             Part::Worker { advertise: None, managers },
         ] {
@@ -206,7 +211,8 @@ mod tests {
         );
 
         let advertise = SocketAddr::from(([10, 0, 0, 1], 2377));
-        assert_eq!(parse(&first).unwrap().part, Part::Manager { advertise });
+        let part = Part::Manager { advertise, managers: Vec::new() };
+        assert_eq!(parse(&first).unwrap().part, part);
     }
 
     #[test]

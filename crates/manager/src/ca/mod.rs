@@ -49,7 +49,8 @@ impl Ca {
         let cluster = snapshot.cluster().ok_or_else(missing)?;
         let node = snapshot.node(&node).ok_or_else(missing)?;
         let chain = sign(cluster, node, csr)?;
-        Ok(v1::RenewNodeCertificateResponse { chain, root: cluster.root_ca.cert.clone() })
+        let (root, epoch) = (cluster.root_ca.cert.clone(), cluster.epoch);
+        Ok(v1::RenewNodeCertificateResponse { chain, root, epoch })
     }
 }
 

@@ -13,6 +13,7 @@ mod host;
 mod images;
 mod joins;
 mod leftovers;
+mod managers;
 mod options;
 mod output;
 mod refusals;

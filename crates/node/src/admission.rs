@@ -1,0 +1,116 @@
+//! Makes the store of this node a voting member: asks the other managers until it is one.
+//!
+//! A store that was let in may be out again: its node was demoted and promoted anew, or another
+//! store took its place. What this node knows of that is as old as its log, so it asks as well
+//! whenever it hears no leader. To ask once too often changes nothing.
+
+use std::time::Duration;
+
+use swarm_crypto::tls::{self, Credentials};
+use swarm_proto::v1;
+use swarm_proto::v1::managers_client::ManagersClient;
+use swarm_raft::Raft;
+use swarm_types::NodeId;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::{Code, Status};
+
+use crate::NodeError;
+
+/// How long a manager may take to let a store in, until that has everything.
+const ANSWER: Duration = Duration::from_secs(35);
+/// Pause after all were asked.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Time between two looks whether there is a leader.
+const LOOK: Duration = Duration::from_secs(2);
+/// A member hears its leader several times a second.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Asks for one store.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    pub(crate) node: NodeId,
+    pub(crate) raft: Raft,
+    pub(crate) credentials: Credentials,
+    /// `HOST:PORT` at which the others reach this node's manager.
+    pub(crate) addr: String,
+    /// Managers it joined by, `HOST:PORT` each.
+    pub(crate) known: Vec<String>,
+}
+
+impl Admission {
+    /// Asks until the store votes.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::NotAdmitted`] when it is refused for good, or did not come that far in time.
+    pub(crate) async fn within(&self, time: Duration) -> Result<(), NodeError> {
+        let deadline = Instant::now() + time;
+        loop {
+            let Err((manager, refusal)) = self.ask_all().await else { return Ok(()) };
+            if is_final(&refusal) || Instant::now() + PAUSE >= deadline {
+                let (why, code) = (refusal.message().to_owned(), refusal.code());
+                return Err(NodeError::NotAdmitted { remote: manager, why, code });
+            }
+            tracing::info!(manager, %refusal, "not a manager yet");
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Asks whenever the store seems to be no member; never ends.
+    pub(crate) async fn keep(self) {
+        loop {
+            if !self.is_in()
+                && let Err((manager, refusal)) = self.ask_all().await
+            {
+                tracing::info!(manager, %refusal, "not a manager");
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Whether the store votes, as far as is known here.
+    fn is_in(&self) -> bool {
+        let info = self.raft.info();
+        let is_heard = self.raft.stale().age.is_some_and(|age| age < SILENCE);
+        is_heard && info.voters.contains(&info.member)
+    }
+
+    /// Asks one manager after the other until one lets the store in.
+    async fn ask_all(&self) -> Result<(), (String, Status)> {
+        let members = self.raft.info().members;
+        let others = members.values().filter(|member| member.node != self.node);
+        let mut all: Vec<String> = others.map(|member| member.addr.clone()).collect();
+        for manager in &self.known {
+            if *manager != self.addr && !all.contains(manager) {
+                all.push(manager.clone());
+            }
+        }
+        let nobody = Status::unavailable("no other manager is known");
+        let mut last = (self.addr.clone(), nobody);
+        for manager in all {
+            match self.ask(&manager).await {
+                Ok(()) => return Ok(()),
+                Err(refusal) if is_final(&refusal) => return Err((manager, refusal)),
+                Err(refusal) => last = (manager, refusal),
+            }
+        }
+        Err(last)
+    }
+
+    async fn ask(&self, manager: &str) -> Result<(), Status> {
+        let channel = tls::channel(manager, &self.credentials);
+        let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
+        let info = self.raft.info();
+        let (member, epoch) = (info.member, info.epoch);
+        let request = v1::AdmitRequest { member, addr: self.addr.clone(), epoch };
+        match timeout(ANSWER, ManagersClient::new(channel).admit(request)).await {
+            Ok(answer) => answer.map(drop),
+            Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+        }
+    }
+}
+
+/// True when no manager will answer otherwise a little later.
+fn is_final(refusal: &Status) -> bool {
+    matches!(refusal.code(), Code::FailedPrecondition | Code::InvalidArgument)
+}
