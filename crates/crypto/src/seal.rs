@@ -59,7 +59,7 @@ impl Key {
     }
 
     /// HMAC-SHA-256 under this key.
-    fn hmac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+    pub(crate) fn hmac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         // Padding with zeros to the block is what HMAC itself does to a shorter key.
         let mut block = Zeroizing::new([0; 64]);
         block[..KEY_LEN].copy_from_slice(&self.0);
@@ -95,6 +95,8 @@ pub enum Kind {
     // 5 is free: the mark is authenticated in clear.
     /// A record of a worker's local store.
     Worker = 6,
+    /// A key under an unlock key.
+    WrappedKey = 7,
 }
 
 /// Where a record stands. It opens nowhere else.
@@ -171,6 +173,9 @@ impl Cipher {
 }
 
 impl Sealer {
+    /// By how many bytes a sealed record is longer than a clear one.
+    pub const OVERHEAD: usize = KEY_ID_LEN + NONCE_LEN + 16;
+
     /// A sealer with one key. The id tells keys of one key file apart.
     #[must_use]
     pub fn new(key: &Key, key_id: u32) -> Self {
@@ -189,7 +194,7 @@ impl Sealer {
         self.sealing.key_id
     }
 
-    /// Seals a record for its place; the result is 44 bytes longer.
+    /// Seals a record for its place; the result is [`Self::OVERHEAD`] longer.
     #[must_use]
     #[expect(clippy::expect_used, reason = "fails only beyond 256 GiB, which no record reaches")]
     pub fn seal(&self, place: &Place, clear: &[u8]) -> Vec<u8> {

@@ -20,6 +20,7 @@ fn rotating() -> KeyFile {
     KeyFile {
         current: Numbered { id: 1, key: Key::new([0xab; KEY_LEN]) },
         pending: Some(Numbered { id: 2, key: Key::new([0xcd; KEY_LEN]) }),
+        lock: None,
     }
 }
 
@@ -80,24 +81,25 @@ fn a_damaged_file_is_refused_and_left_alone() {
 
 #[test]
 fn a_newer_format_is_refused_by_its_number() {
-    assert_eq!(parse(b"swarm-key-file 2\nanything\n"), Err(Newer(2)));
+    assert_eq!(parse(b"swarm-key-file 2\nanything\n", None), Err(Newer(2)));
 }
 
 #[test]
 fn format_0_never_was_so_no_newer_version_is_asked_for() {
-    assert!(matches!(parse(b"swarm-key-file 0\nanything\n"), Err(Damaged(_))));
+    assert!(matches!(parse(b"swarm-key-file 0\nanything\n", None), Err(Damaged(_))));
 }
 
 #[test]
 fn a_wrapped_key_is_known_as_locked() {
-    let text = with_sum("swarm-key-file 1\nkey 1 wrapped 17 00ff\n");
+    let (mark, key) = ("0f".repeat(8), "0f".repeat(WRAPPED_LEN));
+    let text = with_sum(&format!("swarm-key-file 1\nkey 1 wrapped {mark} {key}\n"));
 
-    assert_eq!(parse(text.as_bytes()), Err(Locked));
+    assert_eq!(parse(text.as_bytes(), None), Err(Locked));
 }
 
 #[test]
 fn a_pending_key_seals_and_the_current_one_still_opens() {
-    let file = parse(rotating().render().as_bytes()).unwrap();
+    let file = parse(rotating().render().as_bytes(), None).unwrap();
     let before = Sealer::new(&Key::new([0xab; KEY_LEN]), 1).seal(&PLACE, b"old");
 
     let sealer = file.sealer();
@@ -111,7 +113,7 @@ fn lines_it_does_not_know_are_refused_even_with_the_right_sum() {
     let key = format!("key 1 clear {}\n", "ab".repeat(KEY_LEN));
     for extra in ["later 1\n", "\n", &key, &key.replace("key", "pending")] {
         let text = with_sum(&format!("swarm-key-file 1\n{key}{extra}"));
-        assert!(matches!(parse(text.as_bytes()), Err(Damaged(_))), "{extra:?}");
+        assert!(matches!(parse(text.as_bytes(), None), Err(Damaged(_))), "{extra:?}");
     }
 }
 
@@ -122,13 +124,96 @@ fn neither_debug_nor_errors_show_a_key() {
     assert!(!shown.contains("171") && !shown.contains("abab"), "{shown}");
 }
 
+#[test]
+fn a_locked_file_opens_with_its_unlock_key_only() {
+    let (_folder, path) = folder();
+    let (right, wrong) = (UnlockKey::generate(), UnlockKey::generate());
+    let mut file = rotating();
+
+    file.relock(&path, Some(right.clone())).unwrap();
+
+    assert_eq!(KeyFile::unlock(&path, &right).unwrap(), file);
+    assert!(file.is_under(Some(&right)) && !file.is_under(Some(&wrong)) && !file.is_under(None));
+    assert!(matches!(KeyFile::load(&path), Err(KeyFileError::Locked { .. })));
+    assert!(matches!(KeyFile::load_or_create(&path), Err(KeyFileError::Locked { .. })));
+    assert!(matches!(KeyFile::unlock(&path, &wrong), Err(KeyFileError::WrongKey { .. })));
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("abab") && !text.contains("clear"), "{text}");
+}
+
+#[test]
+fn taking_the_lock_off_leaves_the_keys_as_they_were() {
+    let (_folder, path) = folder();
+    let (first, second) = (UnlockKey::generate(), UnlockKey::generate());
+    let mut file = rotating();
+    for lock in [Some(first.clone()), Some(second), None] {
+        file.relock(&path, lock).unwrap();
+    }
+
+    assert_eq!(KeyFile::load(&path).unwrap(), rotating());
+    // A file in clear needs no key, so any does.
+    assert_eq!(KeyFile::unlock(&path, &first).unwrap(), rotating());
+}
+
+/// A replacement stops at each of its steps: nothing written, a part of the next file, the whole
+/// of it, and the rename. The file opens with the key before, and after the rename with the next.
+#[test]
+fn a_relock_cut_short_opens_with_the_key_before_or_after() {
+    let (folder, path) = folder();
+    let (before, after) = (UnlockKey::generate(), UnlockKey::generate());
+    let mut file = rotating();
+    file.relock(&path, Some(after.clone())).unwrap();
+    let next = fs::read(&path).unwrap();
+    file.relock(&path, Some(before.clone())).unwrap();
+    let beside = folder.path().join(".key.tmp");
+
+    for written in [0, 1, next.len() / 2, next.len()] {
+        fs::write(&beside, &next[..written]).unwrap();
+        let found = KeyFile::unlock(&path, &before).unwrap();
+        assert_eq!((&found.current, &found.pending), (&file.current, &file.pending));
+    }
+    fs::rename(&beside, &path).unwrap();
+
+    assert_eq!(KeyFile::unlock(&path, &after).unwrap().current, file.current);
+    assert!(matches!(KeyFile::unlock(&path, &before), Err(KeyFileError::WrongKey { .. })));
+}
+
+#[test]
+fn a_relock_that_fails_leaves_the_lock_before() {
+    let (folder, path) = folder();
+    let mut file = rotating();
+    let lock = UnlockKey::generate();
+    file.relock(&path, Some(lock.clone())).unwrap();
+    // Nothing can be written beside it.
+    fs::create_dir(folder.path().join(".key.tmp")).unwrap();
+
+    let refusal = file.relock(&path, None).unwrap_err();
+
+    assert!(matches!(refusal, KeyFileError::Io { action: "write", .. }));
+    assert!(file.is_under(Some(&lock)));
+    assert_eq!(KeyFile::unlock(&path, &lock).unwrap(), file);
+}
+
 proptest! {
+    #[test]
+    fn a_changed_byte_of_a_locked_file_is_refused(at: prop::sample::Index, to: u8) {
+        let lock = UnlockKey::generate();
+        let file = KeyFile { lock: Some(lock.clone()), ..rotating() };
+        let mut bytes = file.render().as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        prop_assume!(bytes[at] != to);
+
+        bytes[at] = to;
+
+        prop_assert!(parse(&bytes, Some(&lock)).is_err());
+    }
+
     #[test]
     fn what_is_written_is_read(id in 0..u32::MAX, key: [u8; KEY_LEN], next: Option<[u8; KEY_LEN]>) {
         let pending = next.map(|key| Numbered { id: id + 1, key: Key::new(key) });
-        let file = KeyFile { current: Numbered { id, key: Key::new(key) }, pending };
+        let file = KeyFile { current: Numbered { id, key: Key::new(key) }, pending, lock: None };
 
-        prop_assert_eq!(parse(file.render().as_bytes()), Ok(file));
+        prop_assert_eq!(parse(file.render().as_bytes(), None), Ok(file));
     }
 
     #[test]
@@ -139,19 +224,19 @@ proptest! {
 
         bytes[at] = to;
 
-        prop_assert!(parse(&bytes).is_err());
+        prop_assert!(parse(&bytes, None).is_err());
     }
 
     #[test]
     fn a_cut_file_is_refused(at: prop::sample::Index) {
         let text = rotating().render();
 
-        prop_assert!(parse(&text.as_bytes()[..at.index(text.len())]).is_err());
+        prop_assert!(parse(&text.as_bytes()[..at.index(text.len())], None).is_err());
     }
 
     #[test]
     fn foreign_bytes_never_panic(bytes: Vec<u8>, lines in "swarm-key-file 1\n(key [ -~é]*\n){0,3}") {
-        let _ = parse(&bytes);
-        let _ = parse(with_sum(&lines).as_bytes());
+        let _ = parse(&bytes, None);
+        let _ = parse(with_sum(&lines).as_bytes(), None);
     }
 }
