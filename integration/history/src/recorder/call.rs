@@ -1,0 +1,185 @@
+//! One client: draws a call, makes it, notes it.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use swarm_types::{IdSource, RequestId, ServiceId};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Object, Shared, lock, seen};
+use crate::Dice;
+use crate::client::{Answer, Manager, Read, Refused};
+use crate::op::{Outcome, Seen, Write};
+
+/// How long a manager may take to answer.
+const ANSWER: Duration = Duration::from_millis(1500);
+/// How long a write is repeated.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Time until a write is repeated, and at most until the next call.
+const PAUSE: Duration = Duration::from_millis(30);
+
+struct Client<'a> {
+    shared: &'a Shared,
+    managers: Vec<Manager>,
+    dice: Dice,
+    ids: IdSource,
+}
+
+/// What a write came to, after all attempts.
+enum Came<T> {
+    Done(Option<T>),
+    Refused(Refused),
+    Unknown,
+    /// It was never taken: nobody led, or nobody was there.
+    Nothing,
+}
+
+/// A runtime for one thread.
+#[expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+pub(super) fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("make a runtime")
+}
+
+/// Makes calls until the recorder ends.
+pub(super) fn client(shared: &Shared, seed: u64, number: u64) {
+    runtime().block_on(async {
+        let managers = shared.sockets.iter().cloned().map(Manager::new).collect();
+        let dice = Dice::new(seed, number);
+        let mut client = Client { shared, managers, dice, ids: IdSource::system() };
+        while !shared.ended.load(Ordering::Relaxed) {
+            let object = shared.object(&mut client.dice);
+            client.call(&object).await;
+            let pause = client.dice.within(0..30);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    });
+}
+
+impl Client<'_> {
+    async fn call(&mut self, object: &Object) {
+        let (known, gone) = {
+            let log = lock(&object.log);
+            (log.known.clone(), log.gone)
+        };
+        match (self.dice.within(0..100), known, gone) {
+            (0..10, _, _) => self.list(object).await,
+            (10..15, _, Some(gone)) => self.get(object, gone).await,
+            (15..55, Some(known), _) => self.get(object, known.id).await,
+            (55..87, Some(known), _) => self.update(object, &known).await,
+            (87..96, Some(known), _) => self.remove(object, known.id).await,
+            _ => self.create(object).await,
+        }
+    }
+
+    async fn list(&mut self, object: &Object) {
+        let (start, at) = (self.shared.now(), self.manager());
+        let Answer::Yes(all) = self.managers[at].list(2 * ANSWER).await else { return };
+        let read = all.into_iter().find(|read| read.name == object.name);
+        let state = read.as_ref().map(|read| self.shared.state(read));
+        object.note(start, self.shared.now(), at, seen(state));
+        object.know(read);
+    }
+
+    async fn get(&mut self, object: &Object, id: ServiceId) {
+        let (start, at) = (self.shared.now(), self.manager());
+        let Answer::Yes(read) = self.managers[at].get(2 * ANSWER, id).await else { return };
+        let outcome = match &read {
+            Some(read) => seen(Some(self.shared.state(read))),
+            None => Outcome::Seen(Seen::NotLife(self.shared.life(id))),
+        };
+        object.note(start, self.shared.now(), at, outcome);
+        if read.is_some() || lock(&object.log).known.as_ref().is_some_and(|known| known.id == id) {
+            object.know(read);
+        }
+    }
+
+    async fn create(&mut self, object: &Object) {
+        let (request, mark) = (self.ids.draw::<RequestId>(), self.shared.mark());
+        let life = self.shared.begin_life(request.created());
+        let start = self.shared.now();
+        let (at, came) = self
+            .insist(async |it: &Manager| it.create(ANSWER, request, &object.name, mark).await)
+            .await;
+        self.note(object, start, at, &came, Write::Create(life, mark));
+        if let Came::Done(Some(read)) = came {
+            object.know(Some(read));
+        }
+    }
+
+    async fn update(&mut self, object: &Object, known: &Read) {
+        let (request, mark) = (self.ids.draw::<RequestId>(), self.shared.mark());
+        let start = self.shared.now();
+        let (at, came) =
+            self.insist(async |it: &Manager| it.update(ANSWER, request, known, mark).await).await;
+        let write = Write::Update(known.mark, mark);
+        if let Came::Refused(Refused::Missing) = came {
+            let missing = Outcome::Seen(Seen::NotLife(self.shared.life(known.id)));
+            object.note(start, self.shared.now(), at, missing);
+            return;
+        }
+        self.note(object, start, at, &came, write);
+        if let Came::Done(Some(read)) = came {
+            object.know(Some(read));
+        }
+    }
+
+    async fn remove(&mut self, object: &Object, id: ServiceId) {
+        let request = self.ids.draw::<RequestId>();
+        let start = self.shared.now();
+        let (at, came) =
+            self.insist(async |it: &Manager| it.remove(ANSWER, request, id).await).await;
+        self.note(object, start, at, &came, Write::Remove(self.shared.life(id)));
+        if let Came::Done(_) = came {
+            object.know(None);
+        }
+    }
+
+    /// Notes what a write came to. A refusal is an answer about what there is.
+    fn note<T>(&self, object: &Object, start: u64, at: usize, came: &Came<T>, write: Write) {
+        let outcome = match (came, write) {
+            (Came::Done(_), _) => Outcome::Done(write),
+            (Came::Unknown, _) => Outcome::Unknown(write),
+            (Came::Refused(Refused::Taken), Write::Create(..)) => Outcome::Seen(Seen::Present),
+            (Came::Refused(Refused::Stale), Write::Update(from, _)) => {
+                Outcome::Seen(Seen::NotMark(from))
+            }
+            (Came::Refused(Refused::Missing), Write::Remove(life)) => {
+                Outcome::Seen(Seen::NotLife(life))
+            }
+            // Nothing follows for the object; that it had no effect is seen by whoever reads.
+            (Came::Refused(_) | Came::Nothing, _) => return,
+        };
+        if let Outcome::Done(_) = outcome {
+            self.shared.acknowledge();
+        }
+        object.note(start, self.shared.now(), at, outcome);
+    }
+
+    fn manager(&mut self) -> usize {
+        let count = u64::try_from(self.managers.len()).unwrap_or(u64::MAX);
+        usize::try_from(self.dice.within(0..count)).unwrap_or_default()
+    }
+
+    /// Repeats a write until it is answered, and says which manager was asked last.
+    async fn insist<T>(
+        &mut self,
+        ask: impl AsyncFn(&Manager) -> Answer<Option<T>>,
+    ) -> (usize, Came<T>) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lost = false;
+        loop {
+            let at = self.manager();
+            match ask(&self.managers[at]).await {
+                Answer::Yes(answer) => return (at, Came::Done(answer)),
+                Answer::No(_) if lost => return (at, Came::Unknown),
+                Answer::No(refused) => return (at, Came::Refused(refused)),
+                Answer::Lost(_) => lost = true,
+                Answer::NotNow(_) => {}
+            }
+            if Instant::now() > deadline {
+                return (at, if lost { Came::Unknown } else { Came::Nothing });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
