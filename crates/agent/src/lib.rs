@@ -21,7 +21,7 @@ mod task;
 mod worker;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +113,20 @@ pub struct Agent {
     sessions: JoinHandle<()>,
     /// Ends when the store's files are free.
     closed: oneshot::Receiver<()>,
+}
+
+/// The managers, `HOST:PORT` each, that the agent with this state directory was last told of. No
+/// agent must use the directory.
+///
+/// # Errors
+///
+/// [`StoreError`] when what it kept cannot be trusted.
+pub async fn kept_managers(state_dir: &Path) -> Result<Vec<String>, StoreError> {
+    let Opened { store, kept, closed } = Store::open(state_dir).await?;
+    drop(store);
+    // Only ever dropped: an error.
+    let _ = timeout(CLOSE_DEADLINE, closed).await;
+    Ok(kept.managers)
 }
 
 impl Agent {

@@ -21,6 +21,7 @@ mod membership;
 mod only;
 mod purge;
 mod renewal;
+mod role;
 mod socket;
 mod tasks;
 mod volumes;
@@ -28,6 +29,7 @@ mod volumes;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use ipnetwork::Ipv4Network;
 use swarm_runtime::Runtime;
@@ -128,6 +130,8 @@ struct Inner {
     member: Mutex<Option<Member>>,
     /// The control API while there is a manager.
     control: socket::Gate,
+    /// How often it was tried to change the node's role since that last came about.
+    role_tries: AtomicU32,
     /// Why the node cannot go on; empty while it can.
     failure: watch::Sender<Option<Arc<NodeError>>>,
     tracker: TaskTracker,
@@ -158,6 +162,7 @@ impl Node {
             runtime,
             member: Mutex::new(None),
             control: socket::Gate::default(),
+            role_tries: AtomicU32::new(0),
             failure: watch::Sender::new(None),
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),

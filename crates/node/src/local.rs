@@ -14,7 +14,7 @@ use crate::join::Joining;
 use crate::leave::Insistence;
 use crate::managing::Managing;
 use crate::member::Member;
-use crate::membership::{Membership, Part};
+use crate::membership::Membership;
 use crate::{Inner, NodeError, check};
 
 /// How long `Info` waits for a change of membership that is under way.
@@ -54,14 +54,10 @@ impl NodeLocal for Local {
         };
         told("Join", &joined);
         let Membership { node, cluster, part } = joined?;
-        let role = match part {
-            Part::Manager { .. } => NodeRole::Manager,
-            Part::Worker { .. } => NodeRole::Worker,
-        };
         Ok(Response::new(v1::JoinResponse {
             node_id: field::put_id(node),
             cluster_id: field::put_id(cluster),
-            role: field::put_word(role),
+            role: field::put_word(part.role()),
         }))
     }
 
@@ -101,9 +97,9 @@ impl NodeLocal for Local {
         };
         info.node_id = Some(field::put_id(member.membership.node));
         info.advertise_addr = member.address();
-        match &member.managing {
-            Some(managing) => fill(&mut info, managing),
-            None => info.manager_addrs = member.managers(),
+        info.manager_addrs = member.managers();
+        if let Some(managing) = &member.managing {
+            fill(&mut info, managing);
         }
         let failure = self.0.failure.borrow().clone();
         info.error = failure.map_or_else(|| member.trouble(), |reason| reason.to_string());
@@ -154,7 +150,6 @@ fn fill(info: &mut v1::InfoResponse, managing: &Managing) {
     info.is_manager = true;
     info.applied_index = snapshot.applied();
     info.leader = managing.manager.leader().map(field::put_id);
-    info.manager_addrs = managing.managers();
 }
 
 /// The trace of a change of membership.

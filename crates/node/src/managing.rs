@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::admission::Admission;
-use crate::member::{CERTIFICATES, Member, Papers};
+use crate::member::{CERTIFICATES, Member, Papers, WORKER_DIR};
 use crate::membership::Membership;
 use crate::{Inner, NodeError, local};
 
@@ -120,8 +120,12 @@ impl Inner {
         let options = self.raft_options(membership.node, advertise, &papers.credentials);
         let raft = match Raft::open(options.clone(), key.sealer()).await {
             // Its votes are lost with it: it comes back as another member.
-            Err(OpenError::Absent { .. } | OpenError::Unfinished { .. }) if !known.is_empty() => {
-                let epoch = self.epoch(known, &papers.credentials).await?;
+            Err(error @ (OpenError::Absent { .. } | OpenError::Unfinished { .. })) => {
+                let others = self.others(advertise, known).await?;
+                if others.is_empty() {
+                    return Err(error.into());
+                }
+                let epoch = self.epoch(&others, &papers.credentials).await?;
                 tracing::warn!("there is no store: joining the other managers again");
                 Raft::join(options, key.sealer(), epoch).await?
             }
@@ -171,6 +175,21 @@ impl Inner {
             addr: advertise.to_string(),
             known: known.to_vec(),
         }
+    }
+
+    /// The other managers that are known without a store.
+    async fn others(&self, own: SocketAddr, known: &[String]) -> Result<Vec<String>, NodeError> {
+        let told = swarm_agent::kept_managers(&self.options.state_dir.join(WORKER_DIR)).await?;
+        let mut others = Vec::new();
+        for manager in told.iter().chain(known) {
+            let address = manager.parse::<SocketAddr>();
+            let is_own = *manager == own.to_string()
+                || address.is_ok_and(|it| it.ip().is_loopback() && it.port() == own.port());
+            if !is_own && !others.contains(manager) {
+                others.push(manager.clone());
+            }
+        }
+        Ok(others)
     }
 
     /// The cluster's epoch, from the first manager that answers.

@@ -39,8 +39,9 @@ pub(crate) struct Member {
     /// What a manager runs beside; `None` on a worker.
     pub(crate) managing: Option<Managing>,
     pub(crate) agent: Agent,
-    /// What goes on for as long as the member does: renewal, and a manager's admission.
-    _upkeep: [Option<DropGuard>; 2],
+    /// What goes on for as long as the member does: renewal, changes of its role, and a
+    /// manager's admission.
+    _upkeep: [Option<DropGuard>; 3],
 }
 
 /// What a node shows to others and trusts in them, as it is on disk.
@@ -97,10 +98,13 @@ impl Member {
         }
     }
 
-    /// The managers a worker's node knows to reach, `HOST:PORT` each.
+    /// The managers the node knows to reach, `HOST:PORT` each.
     pub(crate) fn managers(&self) -> Vec<String> {
-        match &self.membership.part {
-            Part::Worker { managers, .. } | Part::Manager { managers, .. } => managers.clone(),
+        match (&self.managing, &self.membership.part) {
+            (Some(managing), _) => managing.managers(),
+            (None, Part::Worker { managers, .. } | Part::Manager { managers, .. }) => {
+                managers.clone()
+            }
         }
     }
 
@@ -136,6 +140,7 @@ impl Inner {
                 self.resumed_manager(membership, advertise, &managers).await
             }
             Part::Worker { .. } => {
+                self.drop_store()?;
                 let papers = self.papers()?;
                 let net = self.net().await?;
                 self.start(membership, None, net, papers).await
@@ -161,9 +166,10 @@ impl Inner {
             Ok(agent) => {
                 self.control.to(managing.as_ref());
                 let admission = self.stay_in(&membership, managing.as_ref(), &papers.credentials);
+                let role = self.follow_role(&membership, &papers.credentials, &agent);
                 let renewal = self.renew_papers(papers.credentials, managing.as_ref(), &agent);
-                let member =
-                    Member { membership, managing, agent, _upkeep: [Some(renewal), admission] };
+                let upkeep = [Some(renewal), Some(role), admission];
+                let member = Member { membership, managing, agent, _upkeep: upkeep };
                 self.watch(&member);
                 Ok(member)
             }

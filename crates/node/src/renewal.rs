@@ -33,7 +33,7 @@ const RETRY: Duration = Duration::from_secs(5 * 60);
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Who signs.
-enum Signer {
+pub(crate) enum Signer {
     /// The manager on this node.
     Own(Authority),
     /// The manager that the agent has its session with.
@@ -101,7 +101,7 @@ fn due(certificate: &Certificate, percent: u32) -> Timestamp {
 }
 
 /// Has the key signed again, keeps the certificate, and shows it from now on.
-async fn renew<F>(
+pub(crate) async fn renew<F>(
     files: &CertificateFiles,
     credentials: &Credentials,
     sign: impl FnOnce(Vec<u8>) -> F,
@@ -127,7 +127,7 @@ where
 }
 
 impl Signer {
-    async fn sign(&self, csr: Vec<u8>) -> Result<String, String> {
+    pub(crate) async fn sign(&self, csr: Vec<u8>) -> Result<String, String> {
         match self {
             Self::Own(authority) => {
                 authority.renew(&csr).map_err(|refusal| refusal.message().to_owned())

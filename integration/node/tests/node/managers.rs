@@ -2,7 +2,7 @@
 
 use node_test::{Node, Ran, until};
 
-use crate::workers::founded;
+use crate::workers::{founded, joined, serve};
 
 fn token(manager: &Node) -> String {
     manager.swarm(&["join-token", "-q", "manager"]).ok().to_owned()
@@ -32,10 +32,10 @@ fn writes(node: &Node, name: &str) {
 
 /// Waits until the column MANAGER STATUS shows those words, in any order.
 #[track_caller]
-fn statuses(node: &Node, words: [&str; 2]) {
-    until("both managers are shown", || {
+fn statuses(node: &Node, words: &[&str]) {
+    until(&format!("the managers are shown as {words:?}"), || {
         let listed = node.swarm(&["node", "ls", "--format", "{{.ManagerStatus}}"]);
-        let mut shown: Vec<&str> = listed.ok().lines().collect();
+        let mut shown: Vec<&str> = listed.ok().lines().filter(|it| !it.is_empty()).collect();
         shown.sort_unstable();
         if shown == words { Ok(()) } else { Err(listed.to_string()) }
     });
@@ -45,8 +45,8 @@ fn statuses(node: &Node, words: [&str; 2]) {
 fn a_manager_joins_and_writes_go_through_either() {
     let (first, second) = pair();
 
-    statuses(&first, ["Leader", "Reachable"]);
-    statuses(&second, ["Leader", "Reachable"]);
+    statuses(&first, &["Leader", "Reachable"]);
+    statuses(&second, &["Leader", "Reachable"]);
     writes(&second, "by-the-second");
     writes(&first, "by-the-first");
     for node in [&first, &second] {
@@ -74,5 +74,45 @@ fn two_managers_need_each_other_and_find_each_other_again() {
     let _ = first.stop_daemon();
     first.start_daemon();
     writes(&first, "again");
-    statuses(&second, ["Leader", "Reachable"]);
+    statuses(&second, &["Leader", "Reachable"]);
+}
+
+#[test]
+fn a_node_changes_its_role_and_its_tasks_run_on() {
+    let (first, second, id) = joined();
+    serve(&first, "4");
+    until("both have tasks", || {
+        let count = second.processes().len();
+        if count == 2 { Ok(()) } else { Err(count.to_string()) }
+    });
+    let before = second.processes();
+    let again = first.swarm(&["node", "demote", &id]);
+    assert_eq!(again.ok(), format!("Node {id} is already a worker."));
+
+    for _ in 0..2 {
+        let promoted = first.swarm(&["node", "promote", &id]);
+        assert_eq!(promoted.ok(), format!("Node {id} promoted to a manager in the swarm."));
+        statuses(&first, &["Leader", "Reachable"]);
+        until("the second takes writes", || {
+            let label = second.swarm(&["node", "update", "--label-add", "a=b", &id]);
+            if label.code == Some(0) { Ok(()) } else { Err(label.to_string()) }
+        });
+        second.kill_daemon();
+        second.start_daemon();
+        statuses(&second, &["Leader", "Reachable"]);
+
+        let demoted = second.swarm(&["node", "demote", &id]);
+        assert_eq!(demoted.ok(), format!("Manager {id} demoted in the swarm."));
+        statuses(&first, &["Leader"]);
+        until("the second is a worker", || {
+            let refused = second.swarm(&["node", "ls"]);
+            let is_worker = refused.stderr.contains("worker nodes can't be used");
+            if is_worker { Ok(()) } else { Err(refused.to_string()) }
+        });
+        assert!(!second.dir().join("state/raft").exists());
+    }
+
+    assert_eq!(second.processes(), before);
+    let refused = first.swarm(&["node", "demote", "self"]);
+    assert!(refused.refusal().contains("last manager"), "{refused}");
 }

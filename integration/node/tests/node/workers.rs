@@ -23,7 +23,7 @@ pub(crate) fn founded() -> (Node, Node) {
 }
 
 /// A manager, a worker, and the worker's id; both have the image `busybox:test`.
-fn joined() -> (Node, Node, String) {
+pub(crate) fn joined() -> (Node, Node, String) {
     let (manager, worker) = founded();
     let id = join(&manager, &worker).ok().to_owned();
     for node in [&manager, &worker] {
@@ -59,7 +59,7 @@ fn running(nodes: [(&Node, usize); 2]) {
     });
 }
 
-fn serve(manager: &Node, replicas: &str) {
+pub(crate) fn serve(manager: &Node, replicas: &str) {
     let line = ["service", "create", "--name", "web", "--network", "host", "--replicas", replicas];
     let _ = manager.swarm(&[&line[..], &["busybox:test", "sleep", "100000"]].concat()).ok();
 }

@@ -4,9 +4,11 @@ mod inspect;
 mod ls;
 mod ps;
 mod rm;
+mod role;
 mod update;
 
 use swarm_client::Client;
+use swarm_types::spec::node::NodeRole;
 
 use crate::output::Printer;
 
@@ -22,7 +24,11 @@ pub(crate) enum Command {
     /// Remove nodes from the cluster
     #[command(visible_alias = "remove")]
     Rm(rm::Rm),
-    /// Change a node's availability or labels
+    /// Make workers managers
+    Promote(role::Nodes),
+    /// Make managers workers
+    Demote(role::Nodes),
+    /// Change a node's availability, role or labels
     Update(update::Update),
 }
 
@@ -36,6 +42,8 @@ pub(crate) async fn run(
         Command::Inspect(args) => inspect::run(args, client, out).await,
         Command::Ps(args) => ps::run(args, client, out).await,
         Command::Rm(args) => rm::run(args, client, out).await,
+        Command::Promote(args) => role::run(args, NodeRole::Manager, client, out).await,
+        Command::Demote(args) => role::run(args, NodeRole::Worker, client, out).await,
         Command::Update(args) => update::run(args, client, out).await,
     }
 }

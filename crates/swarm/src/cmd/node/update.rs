@@ -1,10 +1,10 @@
-//! `swarm node update [--availability ...] [--label-add K=V] [--label-rm K] NODE`
+//! `swarm node update [--availability ...] [--role ...] [--label-add K=V] [--label-rm K] NODE`
 //!
 //! Prints the node as it was typed.
 
 use anyhow::Context;
 use swarm_client::{Client, Consistency};
-use swarm_types::spec::node::{Availability, NodeSpec};
+use swarm_types::spec::node::{Availability, NodeRole, NodeSpec};
 
 use crate::flags::grammar;
 use crate::output::Printer;
@@ -14,9 +14,9 @@ pub(crate) struct Update {
     /// active, pause (takes no more tasks) or drain (gives up those it has)
     #[arg(long, value_name = "AVAILABILITY", value_parser = grammar::availability)]
     availability: Option<Availability>,
-    /// worker or manager (not supported yet)
-    #[arg(long, value_name = "ROLE")]
-    role: Option<String>,
+    /// worker or manager
+    #[arg(long, value_name = "ROLE", value_parser = grammar::role)]
+    role: Option<NodeRole>,
     /// Label to add
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = grammar::label)]
     label_add: Vec<(String, String)>,
@@ -36,10 +36,6 @@ pub(crate) async fn run(args: Update, client: &Client, out: &mut Printer) -> any
 }
 
 fn edited(args: &Update, spec: &NodeSpec) -> anyhow::Result<NodeSpec> {
-    anyhow::ensure!(
-        args.role.is_none(),
-        "--role is not supported yet: it comes with several managers"
-    );
     let mut spec = spec.clone();
     for key in &args.label_rm {
         let removed = spec.annotations.labels.remove(key);
@@ -48,6 +44,9 @@ fn edited(args: &Update, spec: &NodeSpec) -> anyhow::Result<NodeSpec> {
     spec.annotations.labels.extend(args.label_add.iter().cloned());
     if let Some(availability) = args.availability {
         spec.availability = availability;
+    }
+    if let Some(role) = args.role {
+        spec.role = role;
     }
     Ok(spec)
 }
@@ -72,9 +71,10 @@ mod tests {
     }
 
     #[test]
-    fn availability_and_labels_change() {
-        let spec = update(&["--availability", "Drain", "--label-add", "a=b", "--label-rm", "old"]);
-        let spec = spec.unwrap();
+    fn availability_role_and_labels_change() {
+        let flags = ["--availability", "Drain", "--label-add", "a=b", "--label-rm", "old"];
+        let spec = update(&[&flags[..], &["--role", "manager"]].concat()).unwrap();
+        assert_eq!(spec.role, NodeRole::Manager);
         assert_eq!(spec.availability, Availability::Drain);
         assert_eq!(spec.annotations.labels.keys().collect::<Vec<_>>(), ["a"]);
     }
@@ -83,7 +83,7 @@ mod tests {
     fn what_cannot_be_is_refused() {
         for (flags, part) in [
             (["--availability", "off"], "--availability"),
-            (["--role", "manager"], "not supported yet"),
+            (["--role", "leader"], "--role"),
             (["--label-rm", "none"], "none"),
             (["--label-add", "=x"], "--label-add"),
         ] {

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use swarm_types::spec::container::Ulimit;
-use swarm_types::spec::node::Availability;
+use swarm_types::spec::node::{Availability, NodeRole};
 use swarm_types::spec::task::{GenericResource, PlacementPreference};
 
 pub(crate) use list::{caps, env_file, from_environment};
@@ -196,6 +196,10 @@ pub(crate) fn availability(text: &str) -> Result<Availability, String> {
             ("drain", Availability::Drain),
         ],
     )
+}
+
+pub(crate) fn role(text: &str) -> Result<NodeRole, String> {
+    word(text, &[("worker", NodeRole::Worker), ("manager", NodeRole::Manager)])
 }
 
 /// One of these words, whatever its case.
