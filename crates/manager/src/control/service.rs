@@ -18,7 +18,7 @@ use tonic::Status;
 use super::{Control, credentials, invalid, placeholders, service_id};
 
 impl Control {
-    pub(super) async fn create(
+    pub(crate) async fn create(
         &self,
         request: RequestId,
         spec: Option<v1::ServiceSpec>,

@@ -17,6 +17,7 @@ use swarm_types::{Node, NodeId, Object, SessionId, Task, TaskId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::hosts::Hosts;
 use crate::Core;
 use crate::clock::boot_time;
 use crate::leader::liveness::Liveness;
@@ -29,6 +30,7 @@ const MOST_MARKS: usize = 4096;
 pub(crate) struct Hub {
     sessions: Mutex<BTreeMap<NodeId, Arc<Live>>>,
     liveness: Mutex<Liveness>,
+    hosts: Mutex<Hosts>,
 }
 
 /// A session this manager carries.
@@ -117,7 +119,11 @@ impl Live {
 
 impl Hub {
     pub(crate) const fn new() -> Self {
-        Self { sessions: Mutex::new(BTreeMap::new()), liveness: Mutex::new(Liveness::new()) }
+        Self {
+            sessions: Mutex::new(BTreeMap::new()),
+            liveness: Mutex::new(Liveness::new()),
+            hosts: Mutex::new(Hosts::new()),
+        }
     }
 
     /// Carries a session that has just become the node's, and closes the one before it. `None`
@@ -192,7 +198,7 @@ impl Hub {
                 | Event::Created(Object::Task(task))
                 | Event::Removed(Object::Task(task)) => self.task_changed(task),
                 Event::Updated { new: Object::Node(node), .. } => self.node_changed(node),
-                Event::Removed(Object::Node(node)) => self.close(&node.id),
+                Event::Removed(Object::Node(node)) => self.node_removed(&node.id),
                 Event::Updated { new: Object::Cluster(_), .. } => self.everything_changed(),
                 _ => {}
             }
@@ -204,7 +210,23 @@ impl Hub {
         live.into_iter().for_each(|live| live.mark(task.id));
     }
 
+    fn node_removed(&self, node: &NodeId) {
+        self.close(node);
+        self.liveness().forget(node);
+        lock(&self.hosts).forget(node);
+    }
+
     fn node_changed(&self, node: &Node) {
+        let boot_id = node.session.as_ref().map_or("", |session| &session.boot_id);
+        if lock(&self.hosts).opened(node.id, boot_id) {
+            tracing::error!(
+                node = %node.id,
+                hostname = node.description.hostname,
+                addr = node.status.addr,
+                "two hosts have the identity of one node, and take its tasks from each other: \
+                 stop the daemon of one, remove its state directory and join it anew"
+            );
+        }
         let Some(live) = self.session(&node.id) else { return };
         let is_its_own = node.session.as_ref().is_some_and(|session| session.id == live.id);
         // A node that was given up on is ready again by opening a session, and only so.

@@ -5,6 +5,7 @@
 //! [`session`], [`assignments`] and [`status`] are the calls.
 
 mod assignments;
+mod hosts;
 pub(crate) mod hub;
 mod session;
 mod status;
@@ -123,3 +124,6 @@ impl v1::dispatcher_server::Dispatcher for Dispatcher {
         Ok(Response::new(assignments::stream(self.core.clone(), live)))
     }
 }
+
+#[cfg(test)]
+mod tests;

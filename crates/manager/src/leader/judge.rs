@@ -9,7 +9,8 @@ use swarm_raft::{Lane, Leadership};
 use swarm_types::{Change, Group, IdSource};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::liveness::Silent;
+use super::liveness::{MISSED, Silent};
+use super::pace::{Alarm, Pace};
 use crate::Core;
 use crate::clock::boot_time;
 
@@ -21,7 +22,7 @@ const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// Judges whenever this manager leads, until it stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let leadership = core.raft.leadership();
-    let mut term = None;
+    let (mut term, mut pace) = (None, Pace::default());
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -37,7 +38,8 @@ pub(crate) async fn run(core: Arc<Core>) {
         if term != Some(now) {
             let mut liveness = core.hub.liveness();
             if leads {
-                liveness.begin(boot_time())
+                liveness.begin(boot_time());
+                pace.begin();
             } else {
                 liveness.end()
             }
@@ -45,7 +47,8 @@ pub(crate) async fn run(core: Arc<Core>) {
         }
         if leads {
             // All at once: when a rack falls silent, its last node must not wait for the others.
-            let verdicts = judge(&core).into_iter().map(|silent| declare_down(&core, now, silent));
+            let verdicts =
+                judge(&core, &mut pace).into_iter().map(|silent| declare_down(&core, now, silent));
             tokio::select! {
                 _ = join_all(verdicts) => {}
                 () = core.stopping.cancelled() => return,
@@ -54,13 +57,22 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-fn judge(core: &Core) -> Vec<Silent> {
+fn judge(core: &Core, pace: &mut Pace) -> Vec<Silent> {
     let snapshot = core.raft.snapshot();
     let Some(cluster) = snapshot.cluster() else { return Vec::new() };
-    let mut liveness = core.hub.liveness();
-    liveness.retain(|node| snapshot.node(node).is_some());
+    let (now, grace) = (boot_time(), cluster.spec.heartbeat_period * MISSED);
     let nodes = snapshot.nodes().map(AsRef::as_ref);
-    liveness.judge(nodes, cluster.spec.heartbeat_period, EVERY, boot_time())
+    let look = core.hub.liveness().judge(nodes, grace, EVERY, now);
+    let verdicts = pace.admit(look, grace, now);
+    if let Some(Alarm { silent, of }) = verdicts.alarm {
+        tracing::error!(
+            silent,
+            of,
+            "more than half of the nodes fell silent at once: look at the network between \
+             managers and nodes; they are given up slowly, a tenth of them a minute"
+        );
+    }
+    verdicts.down
 }
 
 async fn declare_down(core: &Core, led: Leadership, silent: Silent) {

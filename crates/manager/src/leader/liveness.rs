@@ -4,13 +4,13 @@
 //! tick comes late (the machine slept, the process was stopped) moves every deadline by its lag:
 //! who did not listen cannot say that others did not speak.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use swarm_types::{Node, NodeId, SessionId, object::node::NodeState};
 
 /// Heartbeats a node may miss before it is down.
-const MISSED: u32 = 3;
+pub(crate) const MISSED: u32 = 3;
 /// How late a tick may come before it counts as lag.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -45,6 +45,17 @@ pub(crate) struct Silent {
     pub(crate) session: Option<SessionId>,
 }
 
+/// What a look at the nodes shows.
+#[derive(Debug, PartialEq, Eq, Default)]
+pub(crate) struct Look {
+    /// Not heard for the grace, those silent for longest first.
+    pub(crate) silent: Vec<Silent>,
+    /// How many nodes that had a session were not heard for two thirds of it.
+    pub(crate) quiet: usize,
+    /// The nodes that have a session and are not down.
+    pub(crate) nodes: BTreeSet<NodeId>,
+}
+
 impl Liveness {
     pub(crate) const fn new() -> Self {
         Self { heard: BTreeMap::new(), judged: BTreeMap::new(), last_tick: None }
@@ -74,29 +85,42 @@ impl Liveness {
         self.last_tick = None;
     }
 
-    /// The READY nodes whose present session was not heard for the grace.
+    /// Looks at the nodes that are not down: whose present session was not heard?
     ///
-    /// `every` is the time between two calls, `period` the time between heartbeats.
+    /// `every` is the time between two calls, `grace` how long a node may be silent.
     pub(crate) fn judge<'a>(
         &mut self,
         nodes: impl Iterator<Item = &'a Node>,
-        period: Duration,
+        grace: Duration,
         every: Duration,
         now: Duration,
-    ) -> Vec<Silent> {
-        let Some(before) = self.make_up_for_lag(every, now) else { return Vec::new() };
-        let grace = period * MISSED;
-        let silent = |node: &Node| {
+    ) -> Look {
+        let Some(before) = self.make_up_for_lag(every, now) else { return Look::default() };
+        let (mut look, mut silent) = (Look::default(), Vec::new());
+        for node in nodes.filter(|node| node.status.state != NodeState::Down) {
             let session = node.session.as_ref().map(|session| session.id);
-            let judged = self.judged.get(&node.id).copied();
-            let judged = judged.filter(|judged| judged.session == session);
-            let judged = judged.unwrap_or(Judged { session, since: before });
-            self.judged.insert(node.id, judged);
-            let heard = self.heard.get(&node.id).filter(|heard| Some(heard.session) == session);
-            let last = heard.map_or(judged.since, |heard| heard.at.max(judged.since));
-            (now.saturating_sub(last) > grace).then_some(Silent { node: node.id, session })
-        };
-        nodes.filter(|node| node.status.state != NodeState::Down).filter_map(silent).collect()
+            let last = self.last(node.id, session, before);
+            let age = now.saturating_sub(last);
+            if session.is_some() {
+                look.nodes.insert(node.id);
+                look.quiet += usize::from(age > grace * 2 / 3);
+            }
+            if age > grace {
+                silent.push((last, Silent { node: node.id, session }));
+            }
+        }
+        silent.sort_by_key(|(last, _)| *last);
+        look.silent = silent.into_iter().map(|(_, silent)| silent).collect();
+        look
+    }
+
+    /// When the session was heard last, or when it was first judged; `before` if that is now.
+    fn last(&mut self, node: NodeId, session: Option<SessionId>, before: Duration) -> Duration {
+        let judged = self.judged.get(&node).filter(|judged| judged.session == session).copied();
+        let judged = judged.unwrap_or(Judged { session, since: before });
+        self.judged.insert(node, judged);
+        let heard = self.heard.get(&node).filter(|heard| Some(heard.session) == session);
+        heard.map_or(judged.since, |heard| heard.at.max(judged.since))
     }
 
     /// When the look before this one was, or should have been.
@@ -115,10 +139,10 @@ impl Liveness {
         Some(before + lag)
     }
 
-    /// Forgets nodes that are gone.
-    pub(crate) fn retain(&mut self, exists: impl Fn(&NodeId) -> bool) {
-        self.heard.retain(|node, _| exists(node));
-        self.judged.retain(|node, _| exists(node));
+    /// Forgets a node that is gone.
+    pub(crate) fn forget(&mut self, node: &NodeId) {
+        self.heard.remove(node);
+        self.judged.remove(node);
     }
 }
 
@@ -158,7 +182,8 @@ mod tests {
     fn tick(watch: &mut Liveness, node: &Node, from: u64, to: u64) -> Vec<Silent> {
         let mut silent = Vec::new();
         for ms in (from..=to).step_by(500) {
-            silent = watch.judge([node].into_iter(), PERIOD, EVERY, Duration::from_millis(ms));
+            let now = Duration::from_millis(ms);
+            silent = watch.judge([node].into_iter(), PERIOD * MISSED, EVERY, now).silent;
         }
         silent
     }
@@ -175,6 +200,22 @@ mod tests {
         assert_eq!(tick(&mut watch, &node, 500, 7_000), []);
         let verdict = Silent { node: node.id, session: Some(session) };
         assert_eq!(tick(&mut watch, &node, 7_500, 7_500), [verdict]);
+    }
+
+    /// Another manager's word may be late, and an old one may come after a new one.
+    #[test]
+    fn an_older_sign_of_life_takes_nothing_back() {
+        let node = node(&mut IdSource::seeded(1));
+        let session = node.session.as_ref().unwrap().id;
+        let mut watch = Liveness::new();
+        watch.begin(Duration::ZERO);
+
+        watch.hear(node.id, session, Duration::from_secs(3));
+        watch.hear(node.id, session, Duration::from_secs(1));
+
+        assert_eq!(watch.age(&node.id, session, Duration::from_secs(4)), Some(PERIOD / 2));
+        assert_eq!(tick(&mut watch, &node, 500, 9_000), []);
+        assert_eq!(tick(&mut watch, &node, 9_500, 9_500).len(), 1);
     }
 
     #[test]

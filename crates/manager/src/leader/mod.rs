@@ -1,9 +1,11 @@
-//! What only the leader does: decide ([`driver`]) and judge who is alive ([`judge`], [`liveness`]),
+//! What only the leader does: decide ([`driver`]) and judge who is alive ([`judge`], [`liveness`],
+//! [`pace`]),
 //! keep the managers ([`roles`]);
 //! and what the others tell it for that ([`vouch`]).
 
 pub(crate) mod driver;
 pub(crate) mod judge;
 pub(crate) mod liveness;
+pub(crate) mod pace;
 pub(crate) mod roles;
 pub(crate) mod vouch;

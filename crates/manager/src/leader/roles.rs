@@ -122,13 +122,9 @@ async fn take(core: &Arc<Core>, led: Leadership, step: Step) -> bool {
             (call, node, set.map(drop).map_err(|error| error.to_string()))
         }
         Step::Expel(node) => {
-            let raft = core.raft.clone();
             // Who expels itself loses the lead on the way, and this wait with it.
-            let expelled = core.tracker.spawn(async move { raft.remove(node, deadline).await });
-            let outcome = match expelled.await {
-                Ok(outcome) => outcome.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
+            let expelled = core.tracker.spawn(expel(core.clone(), node, deadline));
+            let outcome = expelled.await.unwrap_or_else(|error| Err(error.to_string()));
             ("Expel", node, outcome)
         }
     };
@@ -136,6 +132,13 @@ async fn take(core: &Arc<Core>, led: Leadership, step: Step) -> bool {
     let outcome = outcome.map_or_else(|error| error, |()| "done".to_owned());
     tracing::info!(target: "swarm::audit", call, caller = "leader", object = %node, outcome, "change");
     done
+}
+
+async fn expel(core: Arc<Core>, node: NodeId, deadline: Instant) -> Result<(), String> {
+    tokio::select! {
+        removed = core.raft.remove(node, deadline) => removed.map_err(|error| error.to_string()),
+        () = core.stopping.cancelled() => Err("this manager is stopping".to_owned()),
+    }
 }
 
 fn role_group(node: NodeId, role: NodeRole, spec_version: u64) -> Group {
