@@ -160,8 +160,10 @@ impl Raft {
         }
     }
 
-    /// Waits until this replica shows what the entry at that index led to, until `deadline`.
+    /// Waits until this replica shows what the entry at that index led to, until `deadline` and
+    /// for two leases at most: a member that was removed by that entry never shows it.
     async fn show(&self, at: u64, deadline: Instant) {
+        let deadline = deadline.min(Instant::now() + 2 * self.0.lease);
         let mut metrics = self.0.raft.metrics();
         let shown = metrics.wait_for(|now| now.last_applied.is_some_and(|last| last.index >= at));
         tokio::select! {

@@ -71,7 +71,7 @@ impl Raft {
             let best = voters.filter(|id| reachable.contains(id));
             let best = best.max_by_key(|id| matched(&metrics, *id));
             let ready =
-                |id: MemberId| self.0.lanes.is_empty() && matched(&metrics, id) >= last(&metrics);
+                |id: MemberId| self.0.lanes.is_idle() && matched(&metrics, id) >= last(&metrics);
             if best.is_some_and(ready) || Instant::now() >= end {
                 return best.and_then(|id| Some((id, membership.get_node(&id)?.clone())));
             }

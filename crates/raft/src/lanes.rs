@@ -59,6 +59,8 @@ pub(crate) struct Lanes {
 struct Queues {
     control: Queue,
     status: Queue,
+    /// What was taken last may still be on its way.
+    taken: bool,
 }
 
 #[derive(Debug, Default)]
@@ -94,13 +96,13 @@ impl Lanes {
         Ok(())
     }
 
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing waits, and everybody was told what became of what was taken.
+    pub(crate) fn is_idle(&self) -> bool {
         let queues = self.queues();
-        queues.control.waiting.is_empty() && queues.status.waiting.is_empty()
+        !queues.taken && queues.control.waiting.is_empty() && queues.status.waiting.is_empty()
     }
 
-    /// The groups of the next entry; waits until there is one.
+    /// The groups of the next entry; waits until there is one. Those before it are done with.
     pub(crate) async fn next(&self) -> Vec<Waiting> {
         loop {
             let taken = self.take();
@@ -116,7 +118,8 @@ impl Lanes {
         let mut queues = self.queues();
         let mut room = Room { bytes: ENTRY_BYTES, changes: ENTRY_CHANGES };
         let mut taken = Vec::new();
-        let Queues { control, status } = &mut *queues;
+        let Queues { control, status, taken: some } = &mut *queues;
+        *some = false;
         for queue in [control, status] {
             while let Some(first) = queue.waiting.front() {
                 let forsaken = first.answer.is_closed();
@@ -126,6 +129,7 @@ impl Lanes {
                 let Some(first) = queue.waiting.pop_front() else { break };
                 queue.bytes -= first.size;
                 if !forsaken {
+                    *some = true;
                     taken.push(first);
                 }
             }
@@ -185,6 +189,20 @@ mod tests {
 
         assert_eq!(sizes(&lanes.take()), [2, 4, 1, 3]);
         assert!(lanes.take().is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_is_done_with_when_more_is_asked_for() {
+        let lanes = Lanes::new(Limits::default());
+        assert!(lanes.is_idle());
+        let (waiting, _waiter) = group(1, 1);
+        lanes.push(Lane::Status, waiting).unwrap();
+        assert!(!lanes.is_idle(), "it waits");
+
+        assert_eq!(lanes.take().len(), 1);
+
+        assert!(!lanes.is_idle(), "it is on its way");
+        assert!(lanes.take().is_empty() && lanes.is_idle());
     }
 
     #[test]
