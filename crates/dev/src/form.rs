@@ -1,9 +1,9 @@
-//! Making nodes a cluster: the first manager founds it, workers join, and all are heard of.
+//! Making nodes a cluster: the first manager founds it, the others join, and all are heard of.
 
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use swarm_client::{Client, ClientError, Consistency, Joining, LocalState};
+use swarm_client::{Client, ClientError, Consistency, Info, Joining, LocalState};
 use swarm_types::object::node::NodeState;
 use swarm_types::spec::node::{Availability, NodeRole};
 use tokio::time::Instant;
@@ -19,15 +19,31 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Has every node that is in no cluster found or join this one, and waits until all are READY.
 pub(crate) async fn form(cluster: &Place, record: &Record) -> Result<(), DevError> {
+    let nodes = record.shape.nodes();
+    let (first, manager) = founder(cluster, record).await?;
+    let (managers, workers): (Vec<Member>, Vec<Member>) =
+        nodes.iter().partition(|node| node.role == Role::Manager);
+    // The members of a quorum change one at a time, whoever asks.
+    for node in managers {
+        join(cluster, &manager, first, node).await?;
+    }
+    try_join_all(workers.into_iter().map(|node| join(cluster, &manager, first, node))).await?;
+    await_ready(cluster, &manager, first, nodes).await
+}
+
+/// A manager of the cluster; the first node becomes one where there is none.
+async fn founder(cluster: &Place, record: &Record) -> Result<(Member, Client), DevError> {
+    for node in record.shape.nodes() {
+        let client = client(cluster, node);
+        if info(&client, node).await?.is_manager {
+            return Ok((node, client));
+        }
+    }
     let first = Member { role: Role::Manager, number: 1 };
     let manager = client(cluster, first);
-    if is_outside(&manager, first).await? {
-        let address = record.address(first).to_string();
-        manager.init(&address).await.map_err(failed("found a cluster on", first))?;
-    }
-    let workers = record.shape.nodes().into_iter().filter(|node| node.role == Role::Worker);
-    try_join_all(workers.map(|node| join(cluster, &manager, first, node))).await?;
-    await_ready(cluster, &manager, first, record.shape.nodes()).await
+    let address = record.address(first).to_string();
+    manager.init(&address).await.map_err(failed("found a cluster on", first))?;
+    Ok((first, manager))
 }
 
 async fn join(
@@ -37,10 +53,14 @@ async fn join(
     node: Member,
 ) -> Result<(), DevError> {
     let own = client(cluster, node);
-    if !is_outside(&own, node).await? {
+    if info(&own, node).await?.state != LocalState::Inactive {
         return Ok(());
     }
-    let asked = manager.join_token(NodeRole::Worker).await;
+    let role = match node.role {
+        Role::Manager => NodeRole::Manager,
+        Role::Worker => NodeRole::Worker,
+    };
+    let asked = manager.join_token(role).await;
     let asked = asked.map_err(failed("ask for a join token", first))?;
     let with = Joining {
         token: asked.token,
@@ -57,9 +77,8 @@ fn client(cluster: &Place, node: Member) -> Client {
     Client::unix(&cluster.node(&node.name()).socket())
 }
 
-async fn is_outside(client: &Client, node: Member) -> Result<bool, DevError> {
-    let info = client.info().await.map_err(failed("ask", node))?;
-    Ok(info.state == LocalState::Inactive)
+async fn info(client: &Client, node: Member) -> Result<Info, DevError> {
+    client.info().await.map_err(failed("ask", node))
 }
 
 fn failed(action: &str, node: Member) -> impl FnOnce(ClientError) -> DevError {

@@ -32,10 +32,6 @@ impl Shape {
                 "a cluster has 1 to {MAX_MANAGERS} managers and up to {MAX_WORKERS} workers, not {self}"
             )));
         }
-        if self.managers > 1 {
-            let why = format!("not supported yet: --managers {}, only 1", self.managers);
-            return Err(DevError::Refused(why));
-        }
         Ok(())
     }
 
@@ -171,7 +167,7 @@ mod tests {
     fn a_record_comes_back_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cluster.json");
-        let mut record = Record::new(7, Shape { managers: 1, workers: 2 });
+        let mut record = Record::new(7, Shape { managers: 3, workers: 2 });
         record.cuts.insert(Cut { from: "m1".into(), to: "w2".into() });
 
         record.save(&path).unwrap();

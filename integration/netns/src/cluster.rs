@@ -38,8 +38,19 @@ impl Cluster {
     /// When they do not come up.
     #[must_use]
     pub fn up(workers: u8) -> Self {
+        Self::of(1, workers)
+    }
+
+    /// So many managers and workers.
+    ///
+    /// # Panics
+    ///
+    /// When they do not come up.
+    #[must_use]
+    pub fn of(managers: u8, workers: u8) -> Self {
         let cluster = Self::named();
-        let _ = cluster.dev(&["up", "--workers", &workers.to_string()]).ok();
+        let (managers, workers) = (managers.to_string(), workers.to_string());
+        let _ = cluster.dev(&["up", "--managers", &managers, "--workers", &workers]).ok();
         cluster
     }
 
@@ -99,6 +110,33 @@ impl Cluster {
         row.unwrap_or_else(|| panic!("no node {node}"))
     }
 
+    /// The manager that leads, as one of them says; `None` when it knows of none.
+    ///
+    /// # Panics
+    ///
+    /// When the program is not there.
+    #[track_caller]
+    #[must_use]
+    pub fn leader(&self, asked: &str) -> Option<String> {
+        let format = "{{.Hostname}} {{.ManagerStatus}}";
+        let listed = self.swarm(asked, &["node", "ls", "--format", format]);
+        let mut names = listed.stdout.lines().filter_map(|line| line.strip_suffix(" Leader"));
+        names.next().map(str::to_owned)
+    }
+
+    /// Loads the image busybox:test into every node.
+    ///
+    /// # Panics
+    ///
+    /// When it is refused.
+    #[track_caller]
+    pub fn load_image(&self) {
+        let archive = tempfile::NamedTempFile::new().unwrap_or_else(|why| panic!("{why}"));
+        let bytes = testbed::busybox_archive(Format::DockerArchive, Layers::Plain);
+        fs::write(archive.path(), bytes).unwrap_or_else(|why| panic!("write the image: {why}"));
+        let _ = self.dev(&["image", "load", &archive.path().display().to_string()]).ok();
+    }
+
     /// Starts a service of one task that sleeps on m1, from an image loaded into every node, and
     /// waits until it runs. Returns its processes.
     ///
@@ -108,10 +146,7 @@ impl Cluster {
     #[track_caller]
     #[must_use]
     pub fn sleeper(&self) -> BTreeSet<u32> {
-        let archive = tempfile::NamedTempFile::new().unwrap_or_else(|why| panic!("{why}"));
-        let bytes = testbed::busybox_archive(Format::DockerArchive, Layers::Plain);
-        fs::write(archive.path(), bytes).unwrap_or_else(|why| panic!("write the image: {why}"));
-        let _ = self.dev(&["image", "load", &archive.path().display().to_string()]).ok();
+        self.load_image();
         let place = ["--detach", "--name", "sleeper", "--constraint", "node.role==manager"];
         let what = ["busybox:test", "sleep", "1000000"];
         let create = [&["service", "create"], &place[..], &what[..]].concat();

@@ -94,7 +94,7 @@ fn what_cannot_be_is_refused_by_name_and_makes_nothing() {
         assert!(ran.refusal().contains(what), "{ran}");
         assert_eq!(Traces::of(&cluster).left(), Vec::<String>::new());
     };
-    refused(&["up", "--managers", "3"], "not supported yet: --managers 3");
+    refused(&["up", "--managers", "10"], "1 to 9 managers");
     refused(&["up", "--managers", "0"], "1 to 9 managers");
     refused(&["up", "--workers", "101"], "up to 100 workers");
     refused(&["up", "--name", "../x"], "is no name of a cluster");
