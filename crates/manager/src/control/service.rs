@@ -40,7 +40,7 @@ impl Control {
         update: v1::UpdateServiceRequest,
     ) -> Result<v1::UpdateServiceResponse, Status> {
         let spec: ServiceSpec = field::part(update.spec, "spec").map_err(invalid)?;
-        let snapshot = self.core.raft.snapshot();
+        let snapshot = self.spec_seen(&request, &id, update.spec_version).await?;
         let spec = match snapshot.service(&id) {
             Some(stored) => accepted(credentials::kept(&stored.spec, spec))?,
             None => accepted(spec)?,
@@ -58,6 +58,21 @@ impl Control {
         self.change(request, expect, change).await?;
 
         Ok(v1::UpdateServiceResponse { service: self.stored(&id)?, warnings: Vec::new() })
+    }
+
+    /// A state to judge an update by. This replica may lag behind the one the caller read.
+    async fn spec_seen(
+        &self,
+        request: &RequestId,
+        id: &ServiceId,
+        version: u64,
+    ) -> Result<Snapshot, Status> {
+        let snapshot = self.core.raft.snapshot();
+        let seen = snapshot.service(id).is_some_and(|it| it.meta.spec_version == version);
+        if seen || snapshot.request(request).is_some() {
+            return Ok(snapshot);
+        }
+        Ok(self.view(false).await?.snapshot)
     }
 
     pub(super) async fn roll_back(
