@@ -30,7 +30,7 @@ use tonic::transport::{Channel, Endpoint};
 pub use error::ClientError;
 pub use images::{Image, ImageRemoval, PullPhase, PullProgress, RemovedImage};
 pub use local::{Founded, Info, JoinToken, Joined, Joining, Leaving, LocalState, Versions};
-pub use nodes::{NodeVerdict, Removal, Verdict};
+pub use nodes::{Managers, NodeVerdict, Removal, Standing, Verdict};
 pub use services::{Changed, ServiceRow, TaskFilter};
 pub use settle::{Progress, Settled, SlotKey, SlotProgress, Verify};
 pub use tasks::{

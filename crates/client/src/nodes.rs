@@ -1,8 +1,10 @@
 //! Nodes: finding one, changing its spec, removing it, and what each thinks of a task.
 
+use std::collections::BTreeSet;
+
 use swarm_proto::v1;
 use swarm_proto::{DecodeError, field};
-use swarm_types::spec::node::NodeSpec;
+use swarm_types::spec::node::{NodeRole, NodeSpec};
 use swarm_types::{Node, NodeId, TaskId};
 
 use crate::resolve::pick;
@@ -35,6 +37,40 @@ pub enum Verdict {
     Assigned,
 }
 
+/// What the managers know of each other.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Managers {
+    /// The node whose manager leads.
+    pub leader: Option<NodeId>,
+    /// The nodes whose managers are heard.
+    pub reachable: BTreeSet<NodeId>,
+}
+
+/// How a node's manager stands among the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It leads.
+    Leader,
+    /// It is heard.
+    Reachable,
+    /// It is not heard.
+    Unreachable,
+}
+
+impl Managers {
+    /// How the node's manager stands; `None` for a worker.
+    #[must_use]
+    pub fn standing(&self, node: &Node) -> Option<Standing> {
+        let heard = self.reachable.contains(&node.id);
+        match node.role {
+            NodeRole::Worker => None,
+            NodeRole::Manager if self.leader == Some(node.id) => Some(Standing::Leader),
+            NodeRole::Manager if heard => Some(Standing::Reachable),
+            NodeRole::Manager => Some(Standing::Unreachable),
+        }
+    }
+}
+
 /// Which nodes may be removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Removal {
@@ -64,6 +100,25 @@ impl Client {
         let found = pick("node", wanted, &nodes, |node| node.id.as_str(), node_name).map(id)?;
         let missing = || ClientError::NotFound { kind: "node", name: wanted.to_owned() };
         nodes.iter().find(|node| node.id == found).cloned().ok_or_else(missing)
+    }
+
+    /// What the asked manager knows of all; answers without a leader too.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Unreachable`] when the daemon does not run.
+    pub async fn managers(&self) -> Result<Managers, ClientError> {
+        let answer = self
+            .call(|| {
+                let mut control = self.control();
+                async move { control.list_nodes(v1::ListNodesRequest { stale: true }).await }
+            })
+            .await?;
+        let leader = answer.leader.iter().map(|id| field::id(id, "leader")).next().transpose();
+        let reachable = answer.reachable.iter().map(|id| field::id(id, "reachable"));
+        let reachable: Result<BTreeSet<NodeId>, DecodeError> = reachable.collect();
+        let read = leader.and_then(|leader| Ok(Managers { leader, reachable: reachable? }));
+        read.map_err(|error| self.unreadable(error))
     }
 
     /// Replaces the spec of a node, if nobody did since `node` was read.

@@ -34,6 +34,7 @@ impl Control {
             leader: self.leader(),
             applied_index: view.index(),
             age_ms: view.age_ms,
+            reachable: self.core.reachable().into_iter().map(field::put_id).collect(),
         })
     }
 

@@ -1,7 +1,6 @@
 //! The table that `swarm node ls` prints.
 
-use swarm_types::object::node::NodeState;
-use swarm_types::spec::node::NodeRole;
+use swarm_client::{Managers, Standing};
 use swarm_types::text::natural_cmp;
 use swarm_types::{Node, NodeId};
 
@@ -31,7 +30,7 @@ static KIND: ListKind = ListKind {
 };
 
 /// Rows by host name; `own` is the node that was asked.
-pub(crate) fn list(mut nodes: Vec<Node>, own: Option<NodeId>, leader: Option<NodeId>) -> List {
+pub(crate) fn list(mut nodes: Vec<Node>, own: Option<NodeId>, managers: &Managers) -> List {
     nodes.sort_by(|a, b| {
         natural_cmp(&a.description.hostname, &b.description.hostname).then(a.id.cmp(&b.id))
     });
@@ -41,7 +40,7 @@ pub(crate) fn list(mut nodes: Vec<Node>, own: Option<NodeId>, leader: Option<Nod
             ("Hostname", node.description.hostname.clone()),
             ("Status", capitalized(node.status.state.as_str())),
             ("Availability", capitalized(node.spec.availability.as_str())),
-            ("ManagerStatus", capitalized(manager_status(node, leader == Some(node.id)))),
+            ("ManagerStatus", capitalized(manager_status(managers.standing(node)))),
             ("EngineVersion", node.description.engine_version.clone()),
             ("TLSStatus", tls_status(node).to_owned()),
         ]);
@@ -51,13 +50,21 @@ pub(crate) fn list(mut nodes: Vec<Node>, own: Option<NodeId>, leader: Option<Nod
 }
 
 /// In Docker's words; empty for workers.
-pub(crate) const fn manager_status(node: &Node, leads: bool) -> &'static str {
-    match (node.role, leads, node.status.state) {
-        (NodeRole::Worker, ..) => "",
-        (NodeRole::Manager, true, _) => "leader",
-        (NodeRole::Manager, false, NodeState::Ready) => "reachable",
-        (NodeRole::Manager, false, _) => "unreachable",
+pub(crate) const fn manager_status(standing: Option<Standing>) -> &'static str {
+    match standing {
+        None => "",
+        Some(Standing::Leader) => "leader",
+        Some(Standing::Reachable) => "reachable",
+        Some(Standing::Unreachable) => "unreachable",
     }
+}
+
+/// As [`manager_status`], where leading is told beside it.
+pub(crate) const fn reachability(standing: Standing) -> &'static str {
+    manager_status(Some(match standing {
+        Standing::Leader => Standing::Reachable,
+        other => other,
+    }))
 }
 
 /// A node that has told what it trusts was admitted by it: its session is over mTLS.
@@ -75,7 +82,9 @@ mod tests {
     fn the_asked_node_is_marked_in_tables_only() {
         let (m1, w2) = (fixture::node("m1", 1), fixture::node("w2", 2));
         let id = m1.id;
-        let list = list(vec![w2, m1], Some(id), Some(id));
+        let w3 = fixture::node("w3", 3);
+        let managers = Managers { leader: Some(id), reachable: [id, w2.id].into() };
+        let list = list(vec![w2, m1, w3], Some(id), &managers);
 
         let table = shown(&list, "table");
         let rows: Vec<&str> = table.lines().collect();
@@ -89,6 +98,7 @@ mod tests {
         );
         assert_eq!(rest(rows[1]), "*   m1         Ready     Active         Leader           0.1.0");
         assert_eq!(rest(rows[2]), "    w2         Ready     Active         Reachable        0.1.0");
+        assert_eq!(rest(rows[3]), "    w3         Ready     Active         Unreachable      0.1.0");
         assert_eq!(shown(&list, "{{.ID}}").lines().next(), Some(id.as_str()));
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct Inspect {
 }
 
 pub(crate) async fn run(args: Inspect, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let leader = client.info().await?.leader;
+    let managers = client.managers().await?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in &args.nodes {
         match client.node(name, args.read.consistency()).await {
@@ -29,13 +29,13 @@ pub(crate) async fn run(args: Inspect, client: &Client, out: &mut Printer) -> an
             Err(error) => missing.push(error),
         }
     }
-    let leads = |node: &swarm_types::Node| leader == Some(node.id);
     if args.pretty {
         for node in &found {
-            out.line(pretty::node(node, leads(node)))?;
+            out.line(pretty::node(node, managers.standing(node)))?;
         }
     } else {
-        let shown: Vec<_> = found.iter().map(|node| json::node(node, leads(node))).collect();
+        let shown: Vec<_> =
+            found.iter().map(|node| json::node(node, managers.standing(node))).collect();
         out.inspect(&shown, args.template.as_deref())?;
     }
     crate::cmd::all_done(&missing)

@@ -18,14 +18,14 @@ pub(crate) struct Ls {
 
 pub(crate) async fn run(args: Ls, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let filters = args.filter.of(&["id", "label", "membership", "name", "node.label", "role"])?;
-    let info = client.info().await?;
+    let (info, managers) = (client.info().await?, client.managers().await?);
     let mut kept = Vec::new();
     for node in args.read.unwrap(client.nodes(args.read.consistency()).await?, out) {
         if matches(&node, &filters)? {
             kept.push(node);
         }
     }
-    out.list(&node_list::list(kept, info.node, info.leader))
+    out.list(&node_list::list(kept, info.node, &managers))
 }
 
 fn matches(node: &Node, filters: &Filters) -> anyhow::Result<bool> {

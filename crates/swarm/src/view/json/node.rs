@@ -3,14 +3,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use swarm_client::Standing;
 use swarm_types::Node;
-use swarm_types::spec::node::NodeRole;
 
 use super::{Fields, each};
-use crate::view::node_list::manager_status;
+use crate::view::node_list::reachability;
 
-/// The node; `leads` when its manager does.
-pub(crate) fn node(node: &Node, leads: bool) -> Value {
+/// The node, and how its manager stands.
+pub(crate) fn node(node: &Node, standing: Option<Standing>) -> Value {
     let description = &node.description;
     let spec = Fields::default()
         .with_some("Name", node.spec.annotations.name.as_str())
@@ -21,12 +21,11 @@ pub(crate) fn node(node: &Node, leads: bool) -> Value {
         .with("State", node.status.state.as_str())
         .with_some("Message", node.status.message.as_str())
         .with_some("Addr", node.status.addr.as_str());
-    let manager = (node.role == NodeRole::Manager).then(|| {
-        let reachability = manager_status(node, false);
+    let manager = standing.map(|standing| {
         Value::from(
             Fields::default()
-                .with_some("Leader", leads)
-                .with("Reachability", reachability)
+                .with_some("Leader", standing == Standing::Leader)
+                .with("Reachability", reachability(standing))
                 .with("Addr", node.manager_addr.as_str()),
         )
     });

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use swarm_client::Standing;
 use swarm_types::Node;
 use swarm_types::object::node::NodeDescription;
-use swarm_types::spec::node::NodeRole;
 use swarm_types::text::binary_size;
 
 use super::{Lines, time};
 use crate::view::capitalized;
-use crate::view::node_list::manager_status;
+use crate::view::node_list::reachability;
 
-/// The node; `leads` when its manager does.
-pub(crate) fn node(node: &Node, leads: bool) -> String {
+/// The node, and how its manager stands.
+pub(crate) fn node(node: &Node, standing: Option<Standing>) -> String {
     let mut lines = Lines::default();
     lines.line(format_args!("ID:\t\t\t{}", node.id));
     lines.some("Name:\t\t\t", &node.spec.annotations.name);
@@ -27,10 +27,11 @@ pub(crate) fn node(node: &Node, leads: bool) -> String {
     let availability = capitalized(node.spec.availability.as_str());
     lines.line(format_args!("{:<23}\t{availability}", " Availability:"));
     lines.some(" Address:\t\t", &node.status.addr);
-    if node.role == NodeRole::Manager {
+    if let Some(standing) = standing {
+        let leads = standing == Standing::Leader;
         lines.line("Manager Status:");
         lines.line(format_args!(" Address:\t\t{}", node.manager_addr));
-        lines.line(format_args!(" Raft Status:\t\t{}", capitalized(manager_status(node, false))));
+        lines.line(format_args!(" Raft Status:\t\t{}", capitalized(reachability(standing))));
         lines.line(format_args!(" Leader:\t\t{}", if leads { "Yes" } else { "No" }));
     }
     description(&mut lines, &node.description);
@@ -111,6 +112,6 @@ Engine Version:\t\t0.1.0"
             .replace("M1", m1.id.as_str());
         m1.description.platform.os = "linux".to_owned();
         m1.description.platform.architecture = "x86_64".to_owned();
-        assert_eq!(node(&m1, true), expected);
+        assert_eq!(node(&m1, Some(Standing::Leader)), expected);
     }
 }
