@@ -53,7 +53,17 @@ impl Control {
         expect: Vec<Expect>,
         change: Change,
     ) -> Result<(), Status> {
-        let done = self.propose(request, expect, change).await;
+        self.change_all(request, expect, vec![change]).await
+    }
+
+    /// Proposes changes that happen together or not at all.
+    async fn change_all(
+        &self,
+        request: RequestId,
+        expect: Vec<Expect>,
+        changes: Vec<Change>,
+    ) -> Result<(), Status> {
+        let done = self.propose(request, expect, changes).await;
         done.map_err(|error| errors::not_proposed(&error))
     }
 
@@ -61,9 +71,9 @@ impl Control {
         &self,
         request: RequestId,
         expect: Vec<Expect>,
-        change: Change,
+        changes: Vec<Change>,
     ) -> Result<(), ProposeError> {
-        let group = Group { request, expect, changes: vec![change] };
+        let group = Group { request, expect, changes };
         let deadline = Instant::now() + PROPOSE_DEADLINE;
         self.core.raft.propose(Lane::Control, group, deadline).await.map(drop)
     }
@@ -248,6 +258,44 @@ impl v1::control_server::Control for Control {
     ) -> Answer<v1::GetClusterResponse> {
         self.caller(&request)?;
         self.cluster(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_cluster(
+        &self,
+        request: Request<v1::UpdateClusterRequest>,
+    ) -> Answer<v1::UpdateClusterResponse> {
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let audit = Audit::new("UpdateCluster", &caller, &id, &Ok("cluster"));
+        audit
+            .end(async {
+                caller?;
+                self.update_cluster(id?, request).await
+            })
+            .await
+    }
+
+    async fn get_unlock_key(
+        &self,
+        request: Request<v1::GetUnlockKeyRequest>,
+    ) -> Answer<v1::UnlockKeyResponse> {
+        self.caller(&request)?;
+        self.unlock_key().await.map(Response::new)
+    }
+
+    async fn rotate_unlock_key(
+        &self,
+        request: Request<v1::RotateUnlockKeyRequest>,
+    ) -> Answer<v1::UnlockKeyResponse> {
+        let (caller, request) = (self.caller(&request), request.into_inner());
+        let id = request_id(&request.request_id);
+        let audit = Audit::new("RotateUnlockKey", &caller, &id, &Ok("unlock key"));
+        audit
+            .end(async {
+                caller?;
+                self.rotate_unlock_key(id?).await
+            })
+            .await
     }
 
     async fn get_join_token(

@@ -75,7 +75,7 @@ impl Control {
                 }
             }
             let change = Change::UpdateNode(id, (*spec).clone());
-            match self.propose(request, expect, change).await {
+            match self.propose(request, expect, vec![change]).await {
                 // Another manager is to go meanwhile: whether this one still may, is to be seen.
                 Err(ProposeError::Refused(Refusal::Stale { object, .. }))
                     if object != seen.object => {}

@@ -7,9 +7,10 @@ use swarm_proto::{field, v1};
 use swarm_state::Snapshot;
 use swarm_types::object::cluster::RootCa;
 use swarm_types::spec::node::NodeRole;
-use swarm_types::{Change, Cluster, Expect, Expected, ObjectId, RequestId};
+use swarm_types::{Change, Expect, Expected, ObjectId, RequestId};
 use tonic::Status;
 
+use super::cluster::cluster;
 use super::{Control, invalid};
 
 impl Control {
@@ -67,9 +68,4 @@ impl fmt::Display for Role {
 
 pub(super) fn role(number: i32) -> Result<Role, Status> {
     field::word(number, "role").map(Role).map_err(invalid)
-}
-
-fn cluster(snapshot: &Snapshot) -> Result<&Cluster, Status> {
-    let cluster = snapshot.cluster().ok_or_else(|| Status::not_found("there is no cluster yet"))?;
-    Ok(cluster)
 }
