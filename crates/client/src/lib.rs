@@ -7,6 +7,7 @@
 //! Names are resolved here ([`resolve`]), waiting for a service is here ([`settle`]); what a
 //! change means is the managers' business.
 
+mod cluster;
 mod error;
 mod images;
 mod local;
@@ -27,6 +28,7 @@ use swarm_proto::v1::control_client::ControlClient;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
+pub use cluster::ClusterSettings;
 pub use error::ClientError;
 pub use images::{Image, ImageRemoval, PullPhase, PullProgress, RemovedImage};
 pub use local::{Founded, Info, JoinToken, Joined, Joining, Leaving, LocalState, Versions};

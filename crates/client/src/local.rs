@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use swarm_proto::v1::node_local_client::NodeLocalClient;
 use swarm_proto::{DecodeError, field, v1};
+use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::node::{Availability, NodeRole};
 use swarm_types::{ClusterId, NodeId, Sensitive};
 
@@ -28,6 +29,8 @@ pub struct Founded {
     pub cluster: ClusterId,
     /// What workers join with.
     pub worker: JoinToken,
+    /// What unlocks its managers; empty without autolock.
+    pub unlock_key: Sensitive,
 }
 
 /// What nodes of one role join with. The token is a secret.
@@ -92,6 +95,8 @@ pub struct Info {
     pub nodes: u32,
     /// Managers among them.
     pub managers: u32,
+    /// Settings of the cluster; `None` when the node is no manager, or is locked.
+    pub settings: Option<ClusterSpec>,
     /// Index of the last log entry the node applied.
     pub applied_index: u64,
     /// Address others reach the node at.
@@ -143,7 +148,7 @@ impl fmt::Display for LocalState {
 }
 
 impl Client {
-    fn local(&self) -> NodeLocalClient<tonic::transport::Channel> {
+    pub(crate) fn local(&self) -> NodeLocalClient<tonic::transport::Channel> {
         NodeLocalClient::new(self.channel.clone())
     }
 
@@ -154,9 +159,23 @@ impl Client {
     ///
     /// [`ClientError::Refused`] when the node is part of a cluster.
     pub async fn init(&self, advertise: &str) -> Result<Founded, ClientError> {
+        self.init_with(advertise, &ClusterSpec::default()).await
+    }
+
+    /// As [`Self::init`], with settings of the new cluster.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::init`], and [`ClientError::Refused`] when a setting breaks a rule.
+    pub async fn init_with(
+        &self,
+        advertise: &str,
+        spec: &ClusterSpec,
+    ) -> Result<Founded, ClientError> {
         let request = v1::InitRequest {
             advertise_addr: advertise.to_owned(),
             availability: v1::Availability::Active.into(),
+            spec: Some(spec.into()),
             ..v1::InitRequest::default()
         };
         // It carries no request id: repeated, it would only find the node in a cluster.
@@ -170,6 +189,7 @@ impl Client {
                 token: field::part(answer.worker_token, "worker_token").map_err(unreadable)?,
                 manager: answer.advertise_addr,
             },
+            unlock_key: field::part(answer.unlock_key, "unlock_key").map_err(unreadable)?,
         })
     }
 
@@ -288,6 +308,8 @@ impl Client {
         };
         let id = |bytes: &Vec<u8>| field::id(bytes, "id");
         let cluster = answer.cluster.as_ref().map(|it| field::id(&it.id, "cluster.id"));
+        let settings = answer.cluster.and_then(|it| it.spec);
+        let settings = settings.map(|spec| field::part(Some(spec), "cluster.spec"));
         Ok(Info {
             node: answer.node_id.as_ref().map(id).transpose()?,
             state,
@@ -296,6 +318,7 @@ impl Client {
             leader: answer.leader.as_ref().map(id).transpose()?,
             nodes: answer.nodes,
             managers: answer.managers,
+            settings: settings.transpose()?,
             applied_index: answer.applied_index,
             address: answer.advertise_addr,
             version: answer.version,

@@ -107,6 +107,15 @@ pub enum NodeError {
         /// What this host has, for people.
         has: String,
     },
+    /// The manager has its keys.
+    #[error("swarm is not locked")]
+    NotLocked,
+    /// The manager's keys are under another unlock key.
+    #[error(
+        "swarm could not be unlocked: invalid key provided; a manager that was down while the \
+         key was rotated needs the one before"
+    )]
+    WrongKey,
     /// The node is being stopped.
     #[error("the node is stopping; start it again, `swarm info` then says what it is part of")]
     Stopping,

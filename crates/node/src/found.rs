@@ -2,8 +2,8 @@
 //! changes that brings them into being.
 
 use ipnetwork::{IpNetwork, Ipv4Network};
-use swarm_crypto::Identity;
 use swarm_crypto::ca::{JoinToken, NodeCertificate, NodeKey, RootCa};
+use swarm_crypto::{Identity, UnlockKey};
 use swarm_types::object::cluster::{Cluster, RootCa as StoredRoot};
 use swarm_types::object::node::{Node, NodeDescription, NodeStatus};
 use swarm_types::spec::cluster::ClusterSpec;
@@ -24,6 +24,8 @@ pub(crate) struct Founding {
     pub(crate) cluster: ClusterId,
     pub(crate) certificate: NodeCertificate,
     pub(crate) root_pem: String,
+    /// What its managers' keys are under; empty without autolock.
+    pub(crate) unlock_key: Sensitive,
     /// Everything the replicated state begins with.
     pub(crate) first: Group,
 }
@@ -31,6 +33,7 @@ pub(crate) struct Founding {
 /// Makes ids, keys, certificates and tokens for a new cluster.
 pub(crate) fn found(
     availability: Availability,
+    spec: ClusterSpec,
     ids: &mut IdSource,
     now: Timestamp,
 ) -> Result<Founding, NodeError> {
@@ -39,13 +42,15 @@ pub(crate) fn found(
     let identity = Identity { node, role: NodeRole::Manager, cluster };
     let key = NodeKey::generate().map_err(NodeError::certificates)?;
     let csr = key.csr().map_err(NodeError::certificates)?;
-    let chain = root.issue(&csr, &identity, defaults::NODE_CERT_EXPIRY, now);
+    let chain = root.issue(&csr, &identity, spec.ca.node_cert_expiry, now);
     let chain = chain.map_err(NodeError::certificates)?;
     let certificate = NodeCertificate::new(chain, key).map_err(NodeError::certificates)?;
 
     let first_node = first_node(node, availability, &certificate);
+    let first_cluster = first_cluster(cluster, spec, &root, ids)?;
+    let unlock_key = first_cluster.unlock_key.clone();
     let changes = vec![
-        Change::CreateCluster(Box::new(first_cluster(cluster, &root, ids)?)),
+        Change::CreateCluster(Box::new(first_cluster)),
         Change::CreateNode(Box::new(first_node)),
     ];
     Ok(Founding {
@@ -53,17 +58,27 @@ pub(crate) fn found(
         cluster,
         certificate,
         root_pem: root.cert_pem().to_owned(),
+        unlock_key,
         first: Group { request: ids.draw(), expect: Vec::new(), changes },
     })
 }
 
-fn first_cluster(id: ClusterId, root: &RootCa, ids: &mut IdSource) -> Result<Cluster, NodeError> {
+fn first_cluster(
+    id: ClusterId,
+    spec: ClusterSpec,
+    root: &RootCa,
+    ids: &mut IdSource,
+) -> Result<Cluster, NodeError> {
+    let unlock_key = match spec.autolock {
+        true => UnlockKey::generate().text(),
+        false => Sensitive::default(),
+    };
     let digest = root.digest();
     let token = || JoinToken::generate(&digest).map(|token| token.text());
     Ok(Cluster {
         id,
         meta: Meta::default(),
-        spec: ClusterSpec::default(),
+        spec,
         root_ca: StoredRoot {
             cert: root.cert_pem().to_owned(),
             key: root.key_pem(),
@@ -80,7 +95,7 @@ fn first_cluster(id: ClusterId, root: &RootCa, ids: &mut IdSource) -> Result<Clu
         vni_base: VNI_STEP * ids.between(1, 255),
         data_path_keys: Vec::new(),
         key_clock: 0,
-        unlock_key: Sensitive::default(),
+        unlock_key,
         removed_nodes: Vec::new(),
     })
 }
@@ -113,7 +128,8 @@ mod tests {
 
     #[test]
     fn the_first_group_holds_a_cluster_and_its_manager() {
-        let founding = found(Availability::Active, &mut IdSource::seeded(1), Timestamp::now());
+        let (active, spec) = (Availability::Active, ClusterSpec::default());
+        let founding = found(active, spec, &mut IdSource::seeded(1), Timestamp::now());
 
         let founding = founding.unwrap();
         let [Change::CreateCluster(cluster), Change::CreateNode(node)] =

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use swarm_crypto::KeyFile;
 use swarm_raft::Raft;
+use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::node::Availability;
 use swarm_types::{IdSource, Timestamp};
 
@@ -19,11 +19,13 @@ impl Inner {
         self: &Arc<Self>,
         advertise: String,
         availability: Availability,
+        spec: ClusterSpec,
     ) -> Result<Membership, NodeError> {
         let inner = self.clone();
         // A task of its own: a caller who hangs up must not leave half a founding behind.
-        let founded =
-            self.tracker.spawn(async move { inner.found_whole(&advertise, availability).await });
+        let founded = self
+            .tracker
+            .spawn(async move { inner.found_whole(&advertise, availability, spec).await });
         founded.await.unwrap_or(Err(NodeError::Stopping))
     }
 
@@ -31,6 +33,7 @@ impl Inner {
         self: &Arc<Self>,
         advertise: &str,
         availability: Availability,
+        spec: ClusterSpec,
     ) -> Result<Membership, NodeError> {
         let mut member = self.member.lock().await;
         if member.is_some() {
@@ -49,7 +52,7 @@ impl Inner {
         let net = self.net().await?;
         let listened = listener.local_addr().map_err(self.not_listening())?;
         let advertise = advertise::choose(advertise, listened, &advertise::interfaces())?;
-        let founding = found(availability, &mut IdSource::system(), Timestamp::now())?;
+        let founding = found(availability, spec, &mut IdSource::system(), Timestamp::now())?;
         let Founding { node, cluster, .. } = founding;
         let part = Part::Manager { advertise, managers: Vec::new() };
         let membership = Membership { node, cluster, part };
@@ -102,7 +105,7 @@ impl Inner {
         let files = self.certificate_files()?;
         files.save_root(&founding.root_pem).map_err(NodeError::certificates)?;
         files.save(&founding.certificate).map_err(NodeError::certificates)?;
-        let key = KeyFile::load_or_create(&self.key_file()).map_err(NodeError::certificates)?;
-        Ok(Raft::bootstrap(options, key.sealer(), founding.first.clone()).await?)
+        let key = self.new_keys(&founding.unlock_key)?;
+        Ok(Raft::bootstrap(options, key, founding.first.clone()).await?)
     }
 }

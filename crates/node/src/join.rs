@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_crypto::KeyFile;
 use swarm_crypto::ca::{JoinToken, NodeCertificate, NodeKey};
 use swarm_crypto::tls::{self, Credentials};
 use swarm_proto::v1;
@@ -17,7 +16,7 @@ use swarm_proto::v1::ca_client::CaClient;
 use swarm_proto::{DecodeError, field};
 use swarm_raft::Raft;
 use swarm_types::spec::node::{Availability, NodeRole};
-use swarm_types::{ClusterId, NodeId};
+use swarm_types::{ClusterId, NodeId, Sensitive};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
@@ -143,9 +142,10 @@ impl Inner {
         let Part::Manager { advertise, managers } = &membership.part else {
             return Err(NodeError::Manager);
         };
-        let key = KeyFile::load_or_create(&self.key_file()).map_err(NodeError::certificates)?;
+        // The cluster's unlock key is known once the store has heard of the cluster.
+        let key = self.new_keys(&Sensitive::default())?;
         let options = self.raft_options(membership.node, *advertise, &papers.credentials);
-        let raft = Raft::join(options, key.sealer(), epoch).await?;
+        let raft = Raft::join(options, key, epoch).await?;
         if let Err(error) = Membership::confirm(state) {
             raft.shutdown().await;
             return Err(error);

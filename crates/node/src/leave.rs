@@ -7,7 +7,7 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::member::OWN;
-use crate::membership::Membership;
+use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError};
 
 /// What a manager's node does with what only it may hold.
@@ -31,7 +31,10 @@ impl Inner {
     async fn leave_whole(&self, insistence: Insistence) -> Result<(), NodeError> {
         let mut slot = self.member.lock().await;
         let state = &self.options.state_dir;
-        let manages = slot.as_ref().is_some_and(|member| member.managing.is_some());
+        let manages = slot.as_ref().is_some_and(|member| {
+            // Also one that is locked.
+            matches!(member.membership.part, Part::Manager { .. })
+        });
         if manages && insistence == Insistence::Asked {
             return Err(NodeError::ManagerStays);
         }

@@ -2,7 +2,8 @@
 //!
 //! A node is outside of a cluster, or part of one. [`membership`] says on disk which, and is
 //! written last when it becomes part of one: by [`founding`] one or by [`join`]; [`leave`] ends it.
-//! [`member`] starts and stops what a member runs: an agent, and with [`managing`] a manager. [`socket`] serves the node's own socket all
+//! [`member`] starts and stops what a member runs: an agent, and with [`managing`] a manager,
+//! unless that is [`locked`]. [`socket`] serves the node's own socket all
 //! the while. Containers are not the node's to stop: they outlive it.
 
 mod admission;
@@ -15,6 +16,7 @@ mod images;
 mod join;
 mod leave;
 mod local;
+mod locked;
 mod managing;
 mod member;
 mod membership;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use ipnetwork::Ipv4Network;
+use swarm_crypto::KeyFile;
 use swarm_runtime::Runtime;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -128,6 +131,8 @@ struct Inner {
     runtime: Runtime,
     /// What runs while the node is part of a cluster. Held while that changes.
     member: Mutex<Option<Member>>,
+    /// The store's keys on their way from who opened them to the manager that keeps them.
+    opened: std::sync::Mutex<Option<KeyFile>>,
     /// The control API while there is a manager.
     control: socket::Gate,
     /// How often it was tried to change the node's role since that last came about.
@@ -161,6 +166,7 @@ impl Node {
             options,
             runtime,
             member: Mutex::new(None),
+            opened: std::sync::Mutex::new(None),
             control: socket::Gate::default(),
             role_tries: AtomicU32::new(0),
             failure: watch::Sender::new(None),

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarm_crypto::UnlockKey;
 use swarm_crypto::ca::JoinToken;
 use swarm_proto::v1::node_local_server::NodeLocal;
 use swarm_proto::{field, v1};
+use swarm_types::IdSource;
+use swarm_types::resolve::resolve;
+use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::node::{Availability, NodeRole};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
@@ -37,7 +41,8 @@ impl NodeLocal for Local {
             ));
         }
         let availability = availability(request.availability())?;
-        let founded = self.0.found(request.advertise_addr, availability).await;
+        let spec = settings(request.spec)?;
+        let founded = self.0.found(request.advertise_addr, availability, spec).await;
         let founded = founded.map_err(|error| refused(&error));
         told("Init", &founded);
         let answer = self.founded(founded?).await?;
@@ -59,6 +64,19 @@ impl NodeLocal for Local {
             cluster_id: field::put_id(cluster),
             role: field::put_word(part.role()),
         }))
+    }
+
+    async fn unlock(
+        &self,
+        request: Request<v1::UnlockRequest>,
+    ) -> Result<Response<v1::UnlockResponse>, Status> {
+        let key = field::part(request.into_inner().key, "key").map_err(|error| bad(&error))?;
+        let unlocked = match UnlockKey::parse(&key) {
+            Ok(key) => self.0.unlock(key).await.map_err(|error| refused(&error)),
+            Err(error) => Err(bad(&error)),
+        };
+        told("Unlock", &unlocked);
+        unlocked.map(|()| Response::new(v1::UnlockResponse {}))
     }
 
     async fn leave(
@@ -104,6 +122,7 @@ impl NodeLocal for Local {
         let failure = self.0.failure.borrow().clone();
         info.error = failure.map_or_else(|| member.trouble(), |reason| reason.to_string());
         info.set_state(match info.error.is_empty() {
+            true if member.is_locked() => v1::LocalState::Locked,
             true => v1::LocalState::Active,
             false => v1::LocalState::Error,
         });
@@ -136,6 +155,7 @@ impl Local {
             worker_token: token(&cluster.root_ca.worker_token),
             manager_token: token(&cluster.root_ca.manager_token),
             advertise_addr: member.as_ref().map(Member::address).unwrap_or_default(),
+            unlock_key: token(&cluster.unlock_key),
         })
     }
 }
@@ -175,6 +195,26 @@ fn joining(request: v1::JoinRequest) -> Result<Joining, Status> {
     })
 }
 
+/// The settings a cluster begins with.
+fn settings(spec: Option<v1::ClusterSpec>) -> Result<ClusterSpec, Status> {
+    let Some(spec) = spec else { return Ok(ClusterSpec::default()) };
+    let spec: ClusterSpec = field::part(Some(spec), "spec").map_err(|error| bad(&error))?;
+    let spec = resolve(spec, &mut IdSource::system()).map_err(|error| bad(&error))?;
+    let plain = ClusterSpec::default();
+    let unserved = |field: &str| Err(Status::unimplemented(format!("not supported yet: {field}")));
+    match () {
+        () if !spec.ca.external_cas.is_empty() => unserved("CAConfig.ExternalCAs"),
+        () if !spec.ca.signing_cert.is_empty() => unserved("CAConfig.SigningCACert"),
+        () if spec.ca.force_rotate != plain.ca.force_rotate => unserved("CAConfig.ForceRotate"),
+        () if spec.default_log_driver.is_some() => unserved("TaskDefaults.LogDriver"),
+        () => Ok((*spec).clone()),
+    }
+}
+
+fn bad(error: &impl std::fmt::Display) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
 fn availability(value: v1::Availability) -> Result<Availability, Status> {
     match value {
         v1::Availability::Active => Ok(Availability::Active),
@@ -190,7 +230,10 @@ fn refused(error: &NodeError) -> Status {
         NodeError::Member => {
             Status::failed_precondition(format!("{text} (`swarm info` says which)"))
         }
-        NodeError::NoMember | NodeError::ManagerStays => Status::failed_precondition(text),
+        NodeError::NoMember | NodeError::ManagerStays | NodeError::NotLocked => {
+            Status::failed_precondition(text)
+        }
+        NodeError::WrongKey => Status::unauthenticated(text),
         NodeError::NoAddress { .. } | NodeError::Elsewhere { .. } | NodeError::Remote { .. } => {
             Status::invalid_argument(text)
         }

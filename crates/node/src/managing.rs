@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use swarm_crypto::KeyFile;
 use swarm_crypto::tls::{self, Credentials};
 use swarm_manager::Manager;
 use swarm_proto::v1;
@@ -115,10 +114,13 @@ impl Inner {
     ) -> Result<Member, NodeError> {
         let listener = self.listen().await?;
         let papers = self.papers()?;
-        let key = KeyFile::load(&self.key_file()).map_err(NodeError::certificates)?;
+        let Some(key) = self.keys()? else {
+            drop(listener);
+            return self.start_locked(membership, papers).await;
+        };
         let net = self.net().await?;
         let options = self.raft_options(membership.node, advertise, &papers.credentials);
-        let raft = match Raft::open(options.clone(), key.sealer()).await {
+        let raft = match Raft::open(options.clone(), key.clone()).await {
             // Its votes are lost with it: it comes back as another member.
             Err(error @ (OpenError::Absent { .. } | OpenError::Unfinished { .. })) => {
                 let others = self.others(advertise, known).await?;
@@ -127,7 +129,7 @@ impl Inner {
                 }
                 let epoch = self.epoch(&others, &papers.credentials).await?;
                 tracing::warn!("there is no store: joining the other managers again");
-                Raft::join(options, key.sealer(), epoch).await?
+                Raft::join(options, key, epoch).await?
             }
             opened => opened?,
         };

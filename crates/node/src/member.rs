@@ -39,9 +39,9 @@ pub(crate) struct Member {
     /// What a manager runs beside; `None` on a worker.
     pub(crate) managing: Option<Managing>,
     pub(crate) agent: Agent,
-    /// What goes on for as long as the member does: renewal, changes of its role, and a
-    /// manager's admission.
-    _upkeep: [Option<DropGuard>; 3],
+    /// What goes on for as long as the member does: renewal, changes of its role, and of a
+    /// manager its admission and its key file.
+    _upkeep: [Option<DropGuard>; 4],
 }
 
 /// What a node shows to others and trusts in them, as it is on disk.
@@ -168,7 +168,8 @@ impl Inner {
                 let admission = self.stay_in(&membership, managing.as_ref(), &papers.credentials);
                 let role = self.follow_role(&membership, &papers.credentials, &agent);
                 let renewal = self.renew_papers(papers.credentials, managing.as_ref(), &agent);
-                let upkeep = [Some(renewal), Some(role), admission];
+                let unlock_key = self.follow_unlock_key(managing.as_ref());
+                let upkeep = [Some(renewal), Some(role), admission, unlock_key];
                 let member = Member { membership, managing, agent, _upkeep: upkeep };
                 self.watch(&member);
                 Ok(member)

@@ -105,6 +105,8 @@ enum Behind {
     Nothing,
     /// The node is a worker.
     Worker,
+    /// The node is a manager that waits for the unlock key.
+    Locked,
     Manager(LocalControl),
 }
 
@@ -113,6 +115,10 @@ impl Gate {
     pub(crate) fn to(&self, managing: Option<&Managing>) {
         let control = managing.map(|managing| managing.manager.local_control());
         self.set(control.map_or(Behind::Worker, Behind::Manager));
+    }
+
+    pub(crate) fn lock(&self) {
+        self.set(Behind::Locked);
     }
 
     pub(crate) fn close(&self) {
@@ -146,6 +152,10 @@ impl Service<Request<Body>> for Gate {
             Behind::Nothing => {
                 "this node is not a swarm manager: use `swarm init` or `swarm join` to connect \
                  it to a swarm and try again"
+            }
+            Behind::Locked => {
+                "Swarm is encrypted and needs to be unlocked before it can be used. Please use \
+                 \"swarm unlock\" to unlock it."
             }
             Behind::Worker => {
                 "this node is not a swarm manager: worker nodes can't be used to view or modify \

@@ -42,7 +42,7 @@ pub(crate) struct Global {
 }
 
 /// The options of [`Global`] that these commands have no use for.
-const UNUSED: [(&str, &[&str]); 38] = [
+const UNUSED: [(&str, &[&str]); 42] = [
     ("completion", &["format", "quiet", "socket"]),
     ("daemon", &["format", "quiet"]),
     ("dev down", &["format", "socket"]),
@@ -57,6 +57,7 @@ const UNUSED: [(&str, &[&str]); 38] = [
     ("dev start", &["format", "quiet", "socket"]),
     ("dev status", &["socket"]),
     ("dev up", &["socket"]),
+    ("ca", &["format"]),
     ("events", &["quiet"]),
     ("exec", &["format", "quiet"]),
     ("help", &["format", "quiet", "socket"]),
@@ -76,6 +77,9 @@ const UNUSED: [(&str, &[&str]); 38] = [
     ("service rollback", &["format"]),
     ("service scale", &["format"]),
     ("service update", &["format"]),
+    ("unlock", &["format", "quiet"]),
+    ("unlock-key", &["format"]),
+    ("update", &["format", "quiet"]),
     ("version", &["quiet"]),
     ("volume create", &["format", "quiet"]),
     ("volume inspect", &["quiet"]),

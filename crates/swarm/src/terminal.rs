@@ -35,3 +35,21 @@ impl Drop for Raw {
         let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
     }
 }
+
+/// A terminal that does not show what is typed, until this is dropped.
+pub(crate) struct Hidden {
+    // Put back when dropped.
+    _before: Raw,
+}
+
+impl Hidden {
+    /// Switches; an error when stdin is no terminal.
+    pub(crate) fn enter() -> std::io::Result<Self> {
+        let stdin = std::io::stdin();
+        let before = termios::tcgetattr(&stdin)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(termios::LocalModes::ECHO);
+        termios::tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
+        Ok(Self { _before: Raw(before) })
+    }
+}

@@ -9,6 +9,13 @@ pub(crate) struct Help {
     command: Vec<String>,
 }
 
+impl Help {
+    /// That of one command.
+    pub(crate) fn of(command: &str) -> Self {
+        Self { command: vec![command.to_owned()] }
+    }
+}
+
 pub(crate) fn run(args: &Help, out: &mut Printer) -> anyhow::Result<()> {
     let mut whole = Cli::whole();
     // Only a built command knows its full name and the options of every command.

@@ -3,6 +3,8 @@
 //! Answers always: also without a cluster, and also without a leader.
 
 use swarm_client::{Client, Info as NodeInfo};
+use swarm_types::spec::cluster::ClusterSpec;
+use swarm_types::text;
 
 use crate::output::Printer;
 use crate::view::json;
@@ -16,7 +18,8 @@ pub(crate) async fn run(_: Info, client: &Client, out: &mut Printer) -> anyhow::
         return Ok(());
     }
     for (label, value) in rows(&info) {
-        out.line(format_args!("{label}: {value}"))?;
+        let row = format!("{label}: {value}");
+        out.line(row.trim_end())?;
     }
     Ok(())
 }
@@ -43,9 +46,30 @@ fn rows(info: &NodeInfo) -> Vec<(&'static str, String)> {
             (" Raft Index", info.applied_index.to_string()),
         ]);
     }
+    if let Some(spec) = &info.settings {
+        rows.extend(settings(spec));
+    }
     rows.extend([
         ("Version", info.version.clone()),
         ("containerd Version", info.containerd_version.clone()),
     ]);
     rows
+}
+
+/// Under Docker's labels. A heading has no value.
+fn settings(spec: &ClusterSpec) -> [(&'static str, String); 11] {
+    let human = text::human_duration;
+    [
+        (" Orchestration", String::new()),
+        ("  Task History Retention Limit", spec.task_history_limit.to_string()),
+        (" Raft", String::new()),
+        ("  Snapshot Interval", spec.raft.snapshot_interval.to_string()),
+        ("  Number of Old Snapshots to Retain", spec.raft.keep_old_snapshots.to_string()),
+        (" Dispatcher", String::new()),
+        ("  Heartbeat Period", human(spec.heartbeat_period)),
+        (" CA Configuration", String::new()),
+        ("  Expiry Duration", human(spec.ca.node_cert_expiry)),
+        ("  Force Rotate", spec.ca.force_rotate.to_string()),
+        (" Autolock Managers", spec.autolock.to_string()),
+    ]
 }

@@ -4,9 +4,12 @@
 
 use anyhow::Context;
 use swarm_client::Client;
+use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::node::NodeRole;
 
 use crate::cmd::join_token::Command;
+use crate::cmd::unlock_key;
+use crate::flags::cluster::ClusterFlags;
 use crate::output::Printer;
 
 #[derive(clap::Args, Debug)]
@@ -14,10 +17,24 @@ pub(crate) struct Init {
     /// Address the other nodes reach this one at; the only one of this host when left out
     #[arg(long, default_value = "", value_name = "IP|INTERFACE[:PORT]", hide_default_value = true)]
     advertise_addr: String,
+    /// Managers need the unlock key after a restart
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true"
+    )]
+    autolock: bool,
+    #[command(flatten)]
+    flags: ClusterFlags,
 }
 
 pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let founded = client.init(&args.advertise_addr).await.context("found a cluster")?;
+    let mut spec = ClusterSpec { autolock: args.autolock, ..ClusterSpec::default() };
+    args.flags.apply(&mut spec)?;
+    let founded = client.init_with(&args.advertise_addr, &spec).await.context("found a cluster")?;
     if out.quiet() {
         return Ok(out.line(founded.node)?);
     }
@@ -28,5 +45,8 @@ pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyho
     out.line(Command { role: NodeRole::Worker, token: &founded.worker })?;
     let next = "swarm join-token manager";
     out.line(format_args!("To add a manager to this swarm, run '{next}' and follow its words."))?;
+    if args.autolock {
+        out.line(format_args!("\n{}", unlock_key::Command(&founded.unlock_key)))?;
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each: its usage, its options, and what it does, top down.
 
+mod ca;
 mod completion;
 mod daemon;
 mod dev;
@@ -20,6 +21,9 @@ mod ps;
 mod service;
 mod stats;
 mod task;
+mod unlock;
+mod unlock_key;
+mod update;
 mod version;
 mod volume;
 
@@ -42,6 +46,14 @@ pub(crate) enum Command {
     JoinToken(join_token::Token),
     /// Leave the cluster with this node
     Leave(leave::Leave),
+    /// Change settings of the cluster
+    Update(update::Update),
+    /// Unlock this manager after it was restarted
+    Unlock(unlock::Unlock),
+    /// Show or rotate what unlocks managers
+    UnlockKey(unlock_key::UnlockKey),
+    /// Print the root certificate of the cluster
+    Ca(ca::Ca),
     /// Show this node and its cluster
     Info(info::Info),
     /// Nodes of the cluster
@@ -90,6 +102,10 @@ pub(crate) async fn run(cli: Cli, out: &mut Printer) -> anyhow::Result<()> {
         Command::Join(command) => join::run(command, &client(), out).await,
         Command::JoinToken(command) => join_token::run(command, &client(), out).await,
         Command::Leave(command) => leave::run(command, &client(), out).await,
+        Command::Update(command) => update::run(command, &client(), out).await,
+        Command::Unlock(command) => unlock::run(command, &client(), out).await,
+        Command::UnlockKey(command) => unlock_key::run(command, &client(), out).await,
+        Command::Ca(command) => ca::run(command, &client(), out).await,
         Command::Info(command) => info::run(command, &client(), out).await,
         Command::Node(command) => node::run(command, &client(), out).await,
         Command::Image(command) => image::run(command, &client(), out).await,

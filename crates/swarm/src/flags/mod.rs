@@ -2,9 +2,11 @@
 //!
 //! [`grammar`] reads values. [`settings`] and [`rolling`] are the flags that `create` and
 //! `update` share: each that was given sets its field, the others leave it alone. [`lists`] adds
-//! to the lists of a new spec, [`edit`] adds to and takes from those of one that is there. All
+//! to the lists of a new spec, [`edit`] adds to and takes from those of one that is there;
+//! [`cluster`] are those of the whole cluster. All
 //! of it is a function of the flags and the spec; files and the environment are read before.
 
+pub(crate) mod cluster;
 pub(crate) mod edit;
 pub(crate) mod grammar;
 pub(crate) mod lists;

@@ -13,6 +13,7 @@ mod host;
 mod images;
 mod joins;
 mod leftovers;
+mod locked;
 mod managers;
 mod options;
 mod output;

@@ -8,7 +8,7 @@ fn token(manager: &Node) -> String {
     manager.swarm(&["join-token", "-q", "manager"]).ok().to_owned()
 }
 
-fn join(manager: &Node, node: &Node) -> Ran {
+pub(crate) fn join(manager: &Node, node: &Node) -> Ran {
     node.swarm(&["join", "--token", &token(manager), "10.77.0.1:2377"])
 }
 

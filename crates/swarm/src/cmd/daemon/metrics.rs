@@ -125,6 +125,7 @@ mod tests {
             leader: Some(node),
             nodes: 1,
             managers: 1,
+            settings: None,
             applied_index: 42,
             address: String::new(),
             version: "0.1.0".into(),

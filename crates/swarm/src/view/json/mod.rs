@@ -1,6 +1,7 @@
 //! Objects in the JSON shape of Docker's API: its keys, nanoseconds, and nothing where Docker
 //! leaves a key out.
 
+mod cluster;
 mod container;
 mod node;
 mod service;
@@ -16,7 +17,12 @@ pub(crate) use service::service;
 /// What `swarm info` knows, under the keys of Docker's `Swarm` section.
 pub(crate) fn info(info: &Info) -> Value {
     let text = |id: Option<String>| Value::from(id.unwrap_or_default());
-    let cluster = text(info.cluster.map(|id| id.to_string()));
+    let id = text(info.cluster.map(|id| id.to_string()));
+    let cluster = Fields::default().with("ID", id);
+    let cluster = match &info.settings {
+        Some(spec) => cluster.with("Spec", cluster::spec(spec)),
+        None => cluster.without(&["Spec"]),
+    };
     let swarm = Fields::default()
         .with("NodeID", text(info.node.map(|id| id.to_string())))
         .with("NodeAddr", info.address.as_str())
@@ -25,7 +31,7 @@ pub(crate) fn info(info: &Info) -> Value {
         .with("Error", info.error.as_str())
         .with("Nodes", info.nodes)
         .with("Managers", info.managers)
-        .with("Cluster", Fields::default().with("ID", cluster))
+        .with("Cluster", cluster)
         .with("Leader", text(info.leader.map(|id| id.to_string())))
         .with("RaftIndex", info.applied_index);
     Fields::default()
