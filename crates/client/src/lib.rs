@@ -9,6 +9,7 @@
 
 mod cluster;
 mod error;
+mod figures;
 mod images;
 mod local;
 mod nodes;
@@ -30,6 +31,7 @@ use tonic::transport::{Channel, Endpoint};
 
 pub use cluster::ClusterSettings;
 pub use error::ClientError;
+pub use figures::{Figures, RaftFigures};
 pub use images::{Image, ImageRemoval, PullPhase, PullProgress, RemovedImage};
 pub use local::{Founded, Info, JoinToken, Joined, Joining, Leaving, LocalState, Versions};
 pub use nodes::{Managers, NodeVerdict, Removal, Standing, Verdict};

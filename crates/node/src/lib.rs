@@ -10,6 +10,7 @@ mod admission;
 mod advertise;
 mod check;
 mod error;
+mod figures;
 mod found;
 mod founding;
 mod images;

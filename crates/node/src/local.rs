@@ -129,6 +129,13 @@ impl NodeLocal for Local {
         Ok(Response::new(info))
     }
 
+    async fn figures(
+        &self,
+        _: Request<v1::FiguresRequest>,
+    ) -> Result<Response<v1::FiguresResponse>, Status> {
+        Ok(Response::new(timeout(BUSY, self.0.figures()).await.unwrap_or_default()))
+    }
+
     async fn version(
         &self,
         _: Request<v1::VersionRequest>,

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use swarm_client::{Client, Consistency, Info, TaskFilter};
+use swarm_client::{Client, Consistency, Figures, Info, LocalState, RaftFigures, TaskFilter};
 use swarm_types::Task;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -64,7 +64,8 @@ async fn answer(mut stream: TcpStream, client: &Client) -> anyhow::Result<()> {
         let info = client.info().await?;
         // A node outside of a cluster, or a worker, has no replica to count in.
         let tasks = client.tasks(&TaskFilter::default(), Consistency::Stale).await;
-        ("200 OK", page(&info, tasks.ok().map(|tasks| tasks.value).as_deref()))
+        let figures = client.figures().await?;
+        ("200 OK", page(&info, tasks.ok().map(|tasks| tasks.value).as_deref(), &figures))
     } else {
         ("404 Not Found", "only /metrics is here\n".to_owned())
     };
@@ -78,15 +79,23 @@ async fn answer(mut stream: TcpStream, client: &Client) -> anyhow::Result<()> {
     Ok(stream.shutdown().await?)
 }
 
-fn page(info: &Info, tasks: Option<&[Task]>) -> String {
+/// Adds one gauge with the values of its label sets.
+fn gauge(page: &mut String, name: &str, help: &str, values: &[(String, u64)]) {
+    let _ = write!(page, "# HELP swarm_{name} {help}\n# TYPE swarm_{name} gauge\n");
+    for (labels, value) in values {
+        let _ = writeln!(page, "swarm_{name}{labels} {value}");
+    }
+}
+
+fn one(value: u64) -> [(String, u64); 1] {
+    [(String::new(), value)]
+}
+
+fn page(info: &Info, tasks: Option<&[Task]>, figures: &Figures) -> String {
     let mut page = String::new();
     let mut gauge = |name: &str, help: &str, values: &[(String, u64)]| {
-        let _ = write!(page, "# HELP swarm_{name} {help}\n# TYPE swarm_{name} gauge\n");
-        for (labels, value) in values {
-            let _ = writeln!(page, "swarm_{name}{labels} {value}");
-        }
+        gauge(&mut page, name, help, values);
     };
-    let one = |value: u64| [(String::new(), value)];
     let leads = info.node.is_some() && info.node == info.leader;
     gauge("info", "Version of the daemon.", &[(format!("{{version=\"{}\"}}", info.version), 1)]);
     gauge("manager", "1 on a manager.", &one(info.is_manager.into()));
@@ -103,12 +112,44 @@ fn page(info: &Info, tasks: Option<&[Task]>) -> String {
         let counts: Vec<_> = states.into_iter().map(label).collect();
         gauge("tasks", "Tasks of the cluster by observed state.", &counts);
     }
+    let locked = info.state == LocalState::Locked;
+    gauge("locked", "1 on a manager that waits for the unlock key.", &one(locked.into()));
+    if let Some(expires) = figures.certificate_expires_at {
+        let seconds = u64::try_from(expires.0 / 1_000_000_000).unwrap_or_default();
+        let help = "When the node's certificate expires, in seconds since the epoch.";
+        gauge("certificate_expiry_seconds", help, &one(seconds));
+    }
+    if let Some(raft) = &figures.raft {
+        let label = |(kind, count): (&String, &u64)| (format!("{{kind=\"{kind}\"}}"), *count);
+        let counts: Vec<_> = figures.objects.iter().map(label).collect();
+        gauge("objects", "Objects of the cluster by kind.", &counts);
+        let pending = one(figures.pending_tasks);
+        gauge("tasks_pending", "Tasks that no node was found for yet.", &pending);
+        store(&mut page, raft);
+    }
     page
+}
+
+/// Figures of the replicated store.
+fn store(page: &mut String, raft: &RaftFigures) {
+    let figures = [
+        ("leader", "1 while this store leads with a quorum.", raft.leads.into()),
+        ("term", "The term.", raft.term),
+        ("members", "Managers in the membership.", raft.members),
+        ("voters", "Managers that vote.", raft.voters),
+        ("reachable", "Managers that answered lately, with this one.", raft.reachable),
+        ("last_index", "Last entry in the log.", raft.last_index),
+        ("snapshot_index", "How far the snapshot reaches.", raft.snapshot_index.unwrap_or(0)),
+        ("log_bytes", "Bytes of all entries in the log.", raft.log_bytes),
+        ("epoch", "Grows with every forced new cluster.", raft.epoch),
+    ];
+    for (name, help, value) in figures {
+        gauge(page, &format!("raft_{name}"), help, &one(value));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use swarm_client::LocalState;
     use swarm_types::IdSource;
 
     use super::*;
@@ -135,13 +176,26 @@ mod tests {
         let web = fixture::service("web", 1);
         let tasks = [fixture::task(&web, 1, 1), fixture::task(&web, 2, 2)];
 
-        let page = page(&info, Some(&tasks));
+        let raft = RaftFigures { leads: true, term: 7, log_bytes: 512, ..RaftFigures::default() };
+        let figures = Figures {
+            raft: Some(raft),
+            objects: [("service".to_owned(), 3)].into(),
+            certificate_expires_at: Some(swarm_types::Timestamp(90_000_000_000)),
+            ..Figures::default()
+        };
+
+        let page = page(&info, Some(&tasks), &figures);
 
         for line in [
             "swarm_raft_applied_index 42\n",
             "swarm_leader 1\n",
             "swarm_tasks{state=\"running\"} 2\n",
             "# TYPE swarm_tasks gauge\n",
+            "swarm_raft_term 7\n",
+            "swarm_raft_log_bytes 512\n",
+            "swarm_objects{kind=\"service\"} 3\n",
+            "swarm_certificate_expiry_seconds 90\n",
+            "swarm_locked 0\n",
         ] {
             assert!(page.contains(line), "{page}");
         }
