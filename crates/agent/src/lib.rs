@@ -43,6 +43,12 @@ pub use crate::store::StoreError;
 use crate::store::{Opened, Store};
 use crate::worker::Worker;
 
+/// Which orders a node obeys, without clock and I/O, for the simulator.
+pub mod pure {
+    pub use crate::session::orders::{Disobeyed, Obeyed, Orders};
+    pub use crate::worker::{Assignment, Extent, Unreadable};
+}
+
 /// How long the last records may take to be written.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -37,19 +37,20 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// What a manager wants of this node.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Assignment {
-    pub(crate) extent: Extent,
+pub struct Assignment {
+    /// What it says of tasks it does not name.
+    pub extent: Extent,
     /// Tasks to pursue.
-    pub(crate) tasks: Vec<Task>,
+    pub tasks: Vec<Task>,
     /// Tasks this version cannot read.
-    pub(crate) unreadable: Vec<Unreadable>,
+    pub unreadable: Vec<Unreadable>,
     /// Tasks that are not this node's any more.
-    pub(crate) removed: Vec<TaskId>,
+    pub removed: Vec<TaskId>,
 }
 
 /// What an assignment says of the tasks it does not name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Extent {
+pub enum Extent {
     /// They are not this node's.
     Everything,
     /// The cluster was founded anew, from an older state or none: it may not know them.
@@ -60,10 +61,11 @@ pub(crate) enum Extent {
 
 /// A task this version cannot read, as one of a newer manager.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Unreadable {
-    pub(crate) task: TaskId,
+pub struct Unreadable {
+    /// The task.
+    pub task: TaskId,
     /// For people.
-    pub(crate) why: String,
+    pub why: String,
 }
 
 /// How a task leaves this node.

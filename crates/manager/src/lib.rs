@@ -59,6 +59,14 @@ pub use leader::driver::{Driver, Outcome};
 use managers::Managers;
 use standing::Standing;
 
+/// What a dispatcher and a judge decide, without clock and I/O, for the simulator.
+pub mod pure {
+    pub use crate::dispatcher::assignments::Sent;
+    pub use crate::dispatcher::fence::{is_valid, may_order};
+    pub use crate::dispatcher::hub::Marks;
+    pub use crate::leader::liveness::{Liveness, Look, MISSED, Silent};
+}
+
 /// A manager without proof of a leader with a quorum for that long serves no node.
 const FIT_FOR: Duration = Duration::from_millis(1500);
 /// Largest request that is taken.

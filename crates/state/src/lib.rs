@@ -29,7 +29,7 @@ mod snapshot;
 mod state;
 
 pub use event::{Batch, Event};
-pub use request::{REQUEST_LIMIT, REQUEST_MEMORY};
+pub use request::{REQUEST_KEPT, REQUEST_LIMIT, REQUEST_MEMORY};
 pub use restore::RestoreError;
 pub use snapshot::Snapshot;
 pub use state::{Accepted, Applied, CHECK_EVERY, Halt, State};

@@ -1,7 +1,8 @@
 //! The memory of request ids: a retry gets the first result, also after a restore.
 //!
 //! A request is remembered for [`REQUEST_MEMORY`] on the state's clock, and no longer than it
-//! is among the newest [`REQUEST_LIMIT`]. Age is judged once per entry, so that every replica
+//! is among the newest [`REQUEST_LIMIT`]; the newest [`REQUEST_KEPT`] are remembered at any age,
+//! since a clock that is set ahead makes all of them old at once. Age is judged once per entry, so that every replica
 //! forgets at the same point of the log. Requests are kept, written down and restored in the
 //! order they were applied in: the clock cannot tell that order, since it stands still while a
 //! proposer's clock is behind.
@@ -19,6 +20,9 @@ pub const REQUEST_MEMORY: Duration = Duration::from_secs(600);
 
 /// How many requests are remembered; the oldest are forgotten first.
 pub const REQUEST_LIMIT: usize = 65_536;
+
+/// How many of the newest requests are remembered whatever their age.
+pub const REQUEST_KEPT: usize = 4096;
 
 /// Kind of a request in the state hash.
 const REQUEST: u8 = 33;
@@ -68,9 +72,10 @@ impl Requests {
     /// Forgets what is too old at `now` or too much.
     pub(crate) fn forget(&mut self, now: Timestamp) {
         let surplus = self.len().saturating_sub(REQUEST_LIMIT);
+        let aging = self.len().saturating_sub(REQUEST_KEPT);
         let old = |it: &RememberedRequest| now.since(it.at) >= REQUEST_MEMORY;
         let all = self.by_age.into_iter().enumerate();
-        let leaving = all.take_while(|(at, (_, it))| *at < surplus || old(it));
+        let leaving = all.take_while(|(at, (_, it))| *at < surplus || (*at < aging && old(it)));
         let leaving: Vec<_> = leaving.map(|(_, (key, it))| (*key, it.request)).collect();
         for (key, id) in leaving {
             self.by_id.remove_cow(&id);

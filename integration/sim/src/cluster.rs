@@ -17,7 +17,7 @@ use swarm_types::spec::task::{
 };
 use swarm_types::{
     Change, Entry, Group, IdSource, LEVEL, Meta, Node, NodeId, ObserveTask, OpenSession, Service,
-    ServiceId, Task, TaskId, TaskState, TaskStatus, Timestamp,
+    ServiceId, SessionId, Task, TaskId, TaskState, TaskStatus, Timestamp,
 };
 
 /// The label of the zone a node is in.
@@ -35,7 +35,15 @@ pub struct Cluster {
     state: State,
     /// Its clock.
     pub now: Timestamp,
-    ids: IdSource,
+    pub(crate) ids: IdSource,
+    /// What was agreed on, from the first entry.
+    pub(crate) log: Vec<Logged>,
+}
+
+/// An entry of the log, and the hash of the state after it.
+pub(crate) struct Logged {
+    pub(crate) entry: Entry,
+    pub(crate) hash: [u8; 32],
 }
 
 impl Cluster {
@@ -43,7 +51,8 @@ impl Cluster {
     #[must_use]
     pub fn new(nodes: usize) -> Self {
         let (state, ids) = (State::new(), IdSource::seeded(1));
-        let mut cluster = Self { state, now: Timestamp(1_000_000_000_000_000_000), ids };
+        let now = Timestamp(1_000_000_000_000_000_000);
+        let mut cluster = Self { state, now, ids, log: Vec::new() };
         for number in 0..nodes {
             let node = cluster.fresh(number);
             let id = node.id;
@@ -92,11 +101,19 @@ impl Cluster {
     pub fn apply(&mut self, groups: Vec<Group>) -> Applied {
         let groups = groups.into_iter().map(Arc::new).collect();
         let entry = Entry { level: LEVEL, at: self.now, groups, check: None };
-        self.state.apply(self.view().applied() + 1, &entry).unwrap()
+        let applied = self.state.apply(self.view().applied() + 1, &entry).unwrap();
+        self.log.push(Logged { entry, hash: self.view().hash() });
+        applied
     }
 
     /// A node opens a session.
     pub fn up(&mut self, node: NodeId) -> Change {
+        let session = self.ids.draw();
+        self.open(node, session, node)
+    }
+
+    /// A node opens that session at a manager.
+    pub(crate) fn open(&self, node: NodeId, session: SessionId, manager: NodeId) -> Change {
         let unit =
             |name: &str| GenericResource::Named { kind: GPU.to_owned(), value: name.to_owned() };
         let description = NodeDescription {
@@ -107,8 +124,8 @@ impl Cluster {
         };
         Change::OpenSession(Box::new(OpenSession {
             node,
-            session: self.ids.draw(),
-            manager: node,
+            session,
+            manager,
             boot_id: String::new(),
             description: Box::new(description),
             addr: String::new(),

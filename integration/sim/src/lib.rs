@@ -1,5 +1,6 @@
-//! The simulator: real state, planner and leader's driver; nodes that fail, proposals that are
-//! lost or come late, leaders that change, and a clock of its own. A seed gives one history.
+//! The simulator. [`Sim`] has real state, planner and driver; nodes that fail, proposals that are
+//! lost or come late, leaders that change, and a clock of its own. [`Fleet`] adds the managers and
+//! what is between them and the nodes. A seed gives one history.
 //!
 //! What must hold ([`rules`]) is checked after every entry. At the end the faults stop, and
 //! everything has to come to rest by marks and wake-ups alone ([`end`]). A history that fails is
@@ -10,6 +11,7 @@
 mod cluster;
 mod dice;
 mod end;
+mod fleet;
 mod rules;
 mod scenario;
 
@@ -24,6 +26,7 @@ use swarm_types::{Change, Group, IdSource, NodeId, ServiceId, TaskState};
 
 pub use cluster::Cluster;
 use dice::Dice;
+pub use fleet::Fleet;
 use rules::{Rules, Step};
 pub use scenario::{InvalidScenario, Scenario};
 

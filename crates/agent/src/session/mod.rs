@@ -6,7 +6,7 @@
 
 mod link;
 mod open;
-mod orders;
+pub(crate) mod orders;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -15,16 +15,16 @@ use crate::worker::{Assignment, Extent, Unreadable};
 
 /// The newest orders this node obeyed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub(crate) struct Obeyed {
+pub struct Obeyed {
     /// Epoch of the cluster; 0 before the first orders.
-    pub(crate) epoch: u64,
+    pub epoch: u64,
     /// Highest log index obeyed in that epoch.
-    pub(crate) index: u64,
+    pub index: u64,
 }
 
 /// Why a message is not obeyed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Disobeyed {
+pub enum Disobeyed {
     /// A message is missing between this one and the one before it.
     #[error("an assignment is missing: this one applies to {applies_to:?}, the last was {last:?}")]
     Gap {
@@ -51,7 +51,7 @@ pub(crate) enum Disobeyed {
 
 /// One stream of assignments.
 #[derive(Debug, Default)]
-pub(crate) struct Orders {
+pub struct Orders {
     last: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl Orders {
     /// # Errors
     ///
     /// Nothing of the message is to be obeyed.
-    pub(crate) fn read(
+    pub fn read(
         &mut self,
         message: v1::AssignmentsMessage,
         obeyed: &mut Obeyed,

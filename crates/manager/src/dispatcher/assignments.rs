@@ -57,14 +57,14 @@ async fn feed(core: &Core, live: &Live, pile: &Pile, sender: &mpsc::Sender<Messa
 
 /// What the node was told: each task and the decision it was told of.
 #[derive(Debug, Default)]
-struct Sent {
+pub struct Sent {
     tasks: BTreeMap<TaskId, u64>,
     messages: u64,
 }
 
 impl Sent {
     /// The message that brings the node up to the snapshot; `None` when nothing differs.
-    fn next(
+    pub fn next(
         &mut self,
         snapshot: &Snapshot,
         node: NodeId,

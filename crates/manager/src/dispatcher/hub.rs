@@ -12,11 +12,11 @@ use std::time::Duration;
 use swarm_proto::{field, v1};
 use swarm_raft::WatchError;
 use swarm_state::{Batch, Event, Snapshot};
-use swarm_types::object::node::NodeState;
 use swarm_types::{Node, NodeId, Object, SessionId, Task, TaskId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::fence;
 use super::hosts::Hosts;
 use crate::Core;
 use crate::clock::boot_time;
@@ -57,18 +57,22 @@ pub(crate) struct Pile {
 
 /// What changed since somebody last looked.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub struct Marks {
     /// Compare everything; `tasks` is empty then.
-    pub(crate) all: bool,
-    pub(crate) tasks: BTreeSet<TaskId>,
+    pub all: bool,
+    /// Compare these.
+    pub tasks: BTreeSet<TaskId>,
 }
 
 impl Marks {
-    pub(crate) const fn all() -> Self {
+    /// Everything is to be compared.
+    #[must_use]
+    pub const fn all() -> Self {
         Self { all: true, tasks: BTreeSet::new() }
     }
 
-    fn add(&mut self, task: TaskId) {
+    /// Marks a task; too many become one mark for everything.
+    pub fn add(&mut self, task: TaskId) {
         if self.tasks.len() >= MOST_MARKS {
             *self = Self::all();
         }
@@ -228,9 +232,7 @@ impl Hub {
             );
         }
         let Some(live) = self.session(&node.id) else { return };
-        let is_its_own = node.session.as_ref().is_some_and(|session| session.id == live.id);
-        // A node that was given up on is ready again by opening a session, and only so.
-        if is_its_own && node.status.state != NodeState::Down {
+        if fence::is_valid(Some(node), live.id) {
             live.about_changed.notify_one();
         } else {
             self.drop_session(&live);

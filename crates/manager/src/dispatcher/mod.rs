@@ -2,9 +2,10 @@
 //! replica; only what has to be agreed on (a session, a report) is proposed.
 //!
 //! [`hub`] knows the sessions this manager carries and tells each what changed for it;
-//! [`session`], [`assignments`] and [`status`] are the calls.
+//! [`session`], [`assignments`] and [`status`] are the calls; [`fence`] says who may be served.
 
-mod assignments;
+pub(crate) mod assignments;
+pub(crate) mod fence;
 mod hosts;
 pub(crate) mod hub;
 mod session;

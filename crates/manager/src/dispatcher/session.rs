@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
 use super::hub::Live;
-use super::{Dispatcher, IN_FLIGHT, check_epoch, closed, heartbeat_ms};
+use super::{Dispatcher, IN_FLIGHT, check_epoch, closed, fence, heartbeat_ms};
 use crate::{Core, errors};
 
 /// How long the opening of a session may take.
@@ -33,7 +33,7 @@ impl Dispatcher {
         let addr = address(&request.addr, seen)?;
         check_epoch(&snapshot, request.epoch)?;
         self.core.require_fit()?;
-        if request.obeyed_index > snapshot.applied() {
+        if !fence::may_order(&snapshot, request.obeyed_index) {
             return Err(Status::failed_precondition(format!(
                 "behind: this manager has applied {}, the node obeyed {}: try another manager",
                 snapshot.applied(),

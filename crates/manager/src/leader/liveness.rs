@@ -10,13 +10,13 @@ use std::time::Duration;
 use swarm_types::{Node, NodeId, SessionId, object::node::NodeState};
 
 /// Heartbeats a node may miss before it is down.
-pub(crate) const MISSED: u32 = 3;
+pub const MISSED: u32 = 3;
 /// How late a tick may come before it counts as lag.
 const SLACK: Duration = Duration::from_millis(500);
 
 /// What this manager heard, and since when it may judge.
-#[derive(Debug)]
-pub(crate) struct Liveness {
+#[derive(Debug, Default)]
+pub struct Liveness {
     heard: BTreeMap<NodeId, Heard>,
     judged: BTreeMap<NodeId, Judged>,
     /// When the last look was; `None` while this manager judges nobody.
@@ -39,30 +39,33 @@ struct Judged {
 
 /// A node that is not heard any more.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Silent {
-    pub(crate) node: NodeId,
+pub struct Silent {
+    /// The node.
+    pub node: NodeId,
     /// The session judged; a newer one overrules the verdict.
-    pub(crate) session: Option<SessionId>,
+    pub session: Option<SessionId>,
 }
 
 /// What a look at the nodes shows.
 #[derive(Debug, PartialEq, Eq, Default)]
-pub(crate) struct Look {
+pub struct Look {
     /// Not heard for the grace, those silent for longest first.
-    pub(crate) silent: Vec<Silent>,
+    pub silent: Vec<Silent>,
     /// How many nodes that had a session were not heard for two thirds of it.
-    pub(crate) quiet: usize,
+    pub quiet: usize,
     /// The nodes that have a session and are not down.
-    pub(crate) nodes: BTreeSet<NodeId>,
+    pub nodes: BTreeSet<NodeId>,
 }
 
 impl Liveness {
-    pub(crate) const fn new() -> Self {
+    /// Has heard nobody, and judges nobody.
+    #[must_use]
+    pub const fn new() -> Self {
         Self { heard: BTreeMap::new(), judged: BTreeMap::new(), last_tick: None }
     }
 
     /// Notes a sign of life of a node's session, here or at another manager.
-    pub(crate) fn hear(&mut self, node: NodeId, session: SessionId, at: Duration) {
+    pub fn hear(&mut self, node: NodeId, session: SessionId, at: Duration) {
         let before = self.heard.get(&node).filter(|heard| heard.session == session);
         let at = before.map_or(at, |before| before.at.max(at));
         self.heard.insert(node, Heard { session, at });
@@ -75,20 +78,20 @@ impl Liveness {
     }
 
     /// Begins to judge, as a new leader: every node gets one full grace from here.
-    pub(crate) fn begin(&mut self, now: Duration) {
+    pub fn begin(&mut self, now: Duration) {
         self.judged.clear();
         self.last_tick = Some(now);
     }
 
     /// Stops judging, as leadership is lost.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.last_tick = None;
     }
 
     /// Looks at the nodes that are not down: whose present session was not heard?
     ///
     /// `every` is the time between two calls, `grace` how long a node may be silent.
-    pub(crate) fn judge<'a>(
+    pub fn judge<'a>(
         &mut self,
         nodes: impl Iterator<Item = &'a Node>,
         grace: Duration,

@@ -1,6 +1,8 @@
 //! Scenarios 1-6 of the reference, and what the control plane adds to them.
 
-use swarm_state::{CHECK_EVERY, Event, Halt, REQUEST_LIMIT, REQUEST_MEMORY, RestoreError, State};
+use swarm_state::{
+    CHECK_EVERY, Event, Halt, REQUEST_KEPT, REQUEST_LIMIT, REQUEST_MEMORY, RestoreError, State,
+};
 use swarm_types::*;
 
 use crate::kit::*;
@@ -153,7 +155,9 @@ fn a_retry_gets_the_first_result_until_it_is_forgotten() {
     world.must(Change::RemoveService(id));
     assert_eq!(world.entry(vec![refused.clone()]).results, both[1..2]);
     world.at += i64::try_from(REQUEST_MEMORY.as_nanos()).unwrap();
-    world.entry(vec![]);
+    assert_eq!(world.entry(vec![refused.clone()]).results, both[1..2], "a clock was set ahead");
+    let later = (0..REQUEST_KEPT).map(|_| world.group(vec![], vec![])).collect();
+    world.entry(later);
     assert!(world.view().request(&refused.request).is_none());
     assert!(world.entry(vec![refused]).results[0].is_ok());
 }

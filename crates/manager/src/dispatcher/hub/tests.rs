@@ -2,6 +2,8 @@ use futures::FutureExt;
 use swarm_types::object::node::{NodeSession, NodeStatus};
 use swarm_types::{IdSource, Timestamp};
 
+use swarm_types::object::node::NodeState;
+
 use super::*;
 
 fn ids<const N: usize>() -> [TaskId; N] {
