@@ -15,7 +15,7 @@ use swarm_types::{IdSource, RequestId};
 use tonic::transport::Channel;
 
 /// Where every node of the figures listens, in its own network.
-const ADDRESS: &str = "127.0.0.1:2377";
+pub(crate) const ADDRESS: &str = "127.0.0.1:2377";
 
 /// One connection.
 pub(crate) struct Control {
@@ -42,6 +42,16 @@ impl Control {
             spec: Some(v1::ServiceSpec::from(&spec)),
         };
         self.client.create_service(request).await.map(drop)
+    }
+
+    /// Creates a service of one task on every worker.
+    pub(crate) async fn create_everywhere(&mut self) -> Result<(), tonic::Status> {
+        let id: RequestId = self.ids.draw();
+        let mut spec = spec(&id);
+        spec.mode = ServiceMode::Global;
+        spec.task.placement.constraints = vec!["node.role==worker".to_owned()];
+        let (request_id, spec) = (id.as_str().into(), Some(v1::ServiceSpec::from(&spec)));
+        self.client.create_service(v1::CreateServiceRequest { request_id, spec }).await.map(drop)
     }
 
     /// Asks for the smallest thing that needs neither log nor quorum.

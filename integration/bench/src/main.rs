@@ -6,7 +6,9 @@
 //!
 //! Daemons are real ones, in networks of their own with nothing but loopback in them.
 
+mod agents;
 mod cgroup;
+mod cluster;
 mod control;
 mod create;
 mod ctr;
@@ -38,11 +40,13 @@ struct Bench {
     run: fn(Effort) -> Outcome,
 }
 
-const BENCHES: [Bench; 8] = [
+const BENCHES: [Bench; 10] = [
     Bench { name: "start", run: start::run },
     Bench { name: "create", run: create::run },
     Bench { name: "throughput", run: throughput::run },
     Bench { name: "tasks", run: tasks::run },
+    Bench { name: "cluster", run: cluster::run },
+    Bench { name: "agents", run: agents::run },
     Bench { name: "state", run: library::state },
     Bench { name: "raft", run: library::raft },
     Bench { name: "planner", run: library::planner },
