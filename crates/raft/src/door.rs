@@ -113,33 +113,40 @@ impl Door {
         })
     }
 
-    /// Takes a snapshot.
+    /// Takes a snapshot. What came of it is removed unless it is put to use, also when the caller
+    /// goes away in the middle.
     pub(crate) async fn install(
         &self,
-        mut frames: impl Stream<Item = Result<RaftFrame, Status>> + Send + Unpin,
+        mut frames: impl Stream<Item = Result<RaftFrame, Status>> + Send + Unpin + 'static,
     ) -> Result<RaftFrame, Status> {
         let place = self.installing.clone().try_lock_owned();
         let place =
             place.map_err(|_| Status::resource_exhausted("a snapshot is coming already"))?;
-        let (from, part) = self.next(&mut frames).await?;
+        let door = self.clone();
+        // Not to be dropped half done with the call; it ends when the frames do.
+        let done = self.raft.spawn(async move {
+            let _place = place;
+            door.take(&mut frames).await
+        });
+        done.await.map_err(|_| Status::unavailable("raft was shut down"))?
+    }
+
+    async fn take(
+        &self,
+        frames: &mut (impl Stream<Item = Result<RaftFrame, Status>> + Send + Unpin),
+    ) -> Result<RaftFrame, Status> {
+        let (from, part) = self.next(frames).await?;
         let Part::Head(vote, meta) = part else {
             return Err(Status::invalid_argument("a snapshot begins with what it is"));
         };
         let mut intake = self.raft.snapshots().take(meta.clone()).await.map_err(not_taken)?;
-        let received = self.receive(&mut frames, &mut intake).await;
-        let raft = self.raft.clone();
-        // Not to be dropped half done with the call.
-        let done = self.raft.spawn(async move {
-            let _place = place;
-            let used = match received {
-                Ok(file) => raft.put_to_use(vote, meta, file).await,
-                Err(status) => Err(status),
-            };
-            let closed =
-                intake.close().await.map_err(|error| Status::unavailable(error.to_string()));
-            used.and_then(|vote| closed.map(|()| vote))
-        });
-        let vote = done.await.map_err(|_| Status::unavailable("raft was shut down"))??;
+        let used = match self.receive(frames, &mut intake).await {
+            Ok(file) => self.raft.put_to_use(vote, meta, file).await,
+            Err(status) => Err(status),
+        };
+        let closed = intake.close().await;
+        let vote = used?;
+        closed.map_err(|error| stopped(&error))?;
         Ok(self.raft.link().frame(from, Answer::Installed(vote).encode()))
     }
 

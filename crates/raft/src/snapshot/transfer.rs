@@ -82,13 +82,22 @@ impl Snapshots {
         let (disk, seal, described, target) =
             (disk.clone(), seal.clone(), meta.clone(), path.clone());
         let out = self.aside(move || Out::create(&target, &disk, &seal, &described)).await?;
-        let out = out.map_err(StopReason::disk("create", &path))?;
         let (clear, digest) = (Vec::new(), Sha256::new());
-        Ok(Intake { snapshots: self.clone(), meta, out: Some(out), path, clear, digest })
+        let mut intake =
+            Intake { snapshots: self.clone(), meta, out: None, path: path.clone(), clear, digest };
+        match out {
+            Ok(out) => intake.out = Some(out),
+            Err(error) => {
+                // On a full disk the file may be there, and every retry would leave one more.
+                intake.close().await?;
+                return Err(StopReason::disk("create", &path)(error).into());
+            }
+        }
+        Ok(intake)
     }
 }
 
-/// A snapshot that is arriving. Dropping it leaves a file that the next start removes; `abandon`
+/// A snapshot that is arriving. Dropping it leaves a file that the next start removes; `close`
 /// removes it at once.
 pub(crate) struct Intake {
     snapshots: Snapshots,

@@ -7,11 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
+use futures::StreamExt;
 use swarm_types::Change;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::cluster::Cluster;
 use super::{create, eventually, get, soon, until};
 use crate::disk::{Disk, Step, Witness};
+use crate::door::Door;
+use crate::record::hex;
+use crate::snapshot::Part;
+use crate::type_config::{SnapshotMeta, Vote};
 use crate::{Limits, Raft, StopReason};
 
 const WRITES: usize = 3;
@@ -119,6 +126,29 @@ async fn a_crash_anywhere_while_a_snapshot_is_installed_loses_nothing() {
         }
     }
     assert!(crashes > 3, "only {crashes} crashes");
+    cluster.end().await;
+}
+
+/// A link that flaps must not fill the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_goes_away_leaves_nothing() {
+    let cluster = Cluster::of(1, 14, Limits::default()).await;
+    let raft = cluster.raft(0);
+    let files = || std::fs::read_dir(cluster.dir(0).join("snapshots")).unwrap().count();
+    let (sender, frames) = mpsc::channel(1);
+    let door = Door::new(raft.clone());
+    let call = tokio::spawn(async move { door.install(ReceiverStream::new(frames).map(Ok)).await });
+    let meta = SnapshotMeta { snapshot_id: hex(&[3; 16]), ..SnapshotMeta::default() };
+    let head = Part::Head(Vote::new(1, 1), meta).encode();
+    sender.send(raft.link().frame(raft.link().me(), head)).await.unwrap();
+    eventually("begun", || files() == 1).await;
+
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    drop(sender);
+
+    eventually("removed", || files() == 0).await;
+    assert!(Door::new(raft.clone()).install(futures::stream::empty()).await.is_err());
     cluster.end().await;
 }
 
