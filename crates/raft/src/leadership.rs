@@ -196,17 +196,20 @@ impl Leaderships {
         });
     }
 
-    /// Whether a quorum agrees and everything committed is applied here.
+    /// Whether a quorum agrees and everything that was ever acknowledged is applied here.
+    ///
+    /// openraft writes no first entry for a leader it restores after a restart, and takes for
+    /// agreed on what its disk says, which is older than what was acknowledged. So whatever the log
+    /// holds has to be agreed on, and of this term, before anything is read here.
     async fn confirm(&self, term: u64) -> bool {
         let barrier = async {
-            // openraft writes no first entry for a leader it restores, and commits nothing of
-            // earlier terms before there is one.
-            if self.proposer.last_term() < Some(term)
-                && self.proposer.write_nothing().await.is_err()
-            {
+            let is_of_term = self.proposer.last().is_some_and(|last| last.leader_id.term == term);
+            if !is_of_term && self.proposer.write_nothing().await.is_err() {
                 return false;
             }
-            self.proposer.raft.ensure_linearizable().await.is_ok()
+            let (last, mut metrics) = (self.proposer.last(), self.metrics.clone());
+            let applied = metrics.wait_for(|now| now.last_applied >= last);
+            applied.await.is_ok() && self.proposer.raft.ensure_linearizable().await.is_ok()
         };
         timeout(self.lease, barrier).await.unwrap_or(false)
     }

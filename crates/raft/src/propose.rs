@@ -15,7 +15,7 @@ use crate::hub::Hub;
 use crate::lanes::{Lanes, Waiting};
 use crate::leadership::Leadership;
 use crate::log::Log;
-use crate::type_config::{Member, MemberId, Types};
+use crate::type_config::{LogId, Member, MemberId, Types};
 
 /// Writes entries.
 #[derive(Clone)]
@@ -104,9 +104,9 @@ impl Proposer {
         self.raft.client_write(Arc::new(self.empty())).await.map(drop)
     }
 
-    /// Term of the last entry in the log.
-    pub(crate) fn last_term(&self) -> Option<u64> {
-        self.log.last().map(|last| last.leader_id.term)
+    /// The last entry in the log.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.log.last()
     }
 }
 

@@ -154,6 +154,7 @@ impl Raft {
             readers: asked,
             link: link.clone(),
             office: held.clone(),
+            leadership: leadership.clone(),
             vouched: vouched.clone(),
         };
         let installing = Arc::default();

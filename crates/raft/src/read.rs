@@ -18,7 +18,7 @@ use crate::ask::Vouched;
 use crate::error::ReadError;
 use crate::fault::Fault;
 use crate::hub::Hub;
-use crate::leadership::Office;
+use crate::leadership::{Leadership, Office};
 use crate::link::Link;
 use crate::message::{Answer, Ask};
 use crate::type_config::{LogId, Member, MemberId, Types};
@@ -49,6 +49,7 @@ pub(crate) struct Rounds {
     pub(crate) readers: mpsc::Receiver<Reader>,
     pub(crate) link: Link,
     pub(crate) office: watch::Receiver<Office>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) vouched: Vouched,
 }
 
@@ -111,9 +112,10 @@ impl Rounds {
         let metrics = metrics.borrow();
         match metrics.current_leader {
             // Heartbeats of one that hands over would keep the next from being elected.
-            _ if metrics.state == ServerState::Leader => match *self.office.borrow() {
-                Office::Left => Role::Nobody,
-                Office::Held | Office::Closing => Role::Leader,
+            _ if metrics.state == ServerState::Leader => match *self.leadership.borrow() {
+                // One that was just elected or restored may not know yet what was agreed on.
+                Leadership::Leader { .. } if *self.office.borrow() != Office::Left => Role::Leader,
+                _ => Role::Nobody,
             },
             Some(leader) => match metrics.membership_config.membership().get_node(&leader) {
                 Some(member) if leader != metrics.id => Role::Follows(leader, member.clone()),

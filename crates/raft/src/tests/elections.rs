@@ -146,6 +146,28 @@ async fn a_leader_that_hears_nobody_is_none() {
     cluster.end().await;
 }
 
+/// A leader that is killed and started within the lease leads on. What it noted on disk as agreed on
+/// is older than what it acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_leader_shows_what_it_acknowledged() {
+    let mut cluster = Cluster::of(3, 9, Limits::default()).await;
+    for round in 0..8 {
+        let old = cluster.leader().await;
+        let follower = (old + 1) % 3;
+        let name = format!("acknowledged-{round}");
+        cluster.put(old, &name, b"").await;
+
+        cluster.kill(old).await;
+        cluster.start(old).await;
+
+        for reader in [follower, old] {
+            let snapshot = cluster.read(reader).await;
+            assert!(get(&snapshot, &name).is_some(), "{name} does not show at {reader}");
+        }
+    }
+    cluster.end().await;
+}
+
 /// A leader and a follower that hear each other are no cluster of five.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_is_vouched_for_by_a_leader_with_a_quorum_only() {
