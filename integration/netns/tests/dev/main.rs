@@ -3,6 +3,8 @@
 #![cfg(test)]
 
 mod crashes;
+mod failover;
 mod life;
 mod partitions;
+mod roles;
 mod story;

@@ -1,0 +1,72 @@
+//! Workers that become managers, and managers that become workers.
+
+use netns_test::Cluster;
+use node_test::until;
+
+/// Waits until these, in order of their names, are all nodes and what they are.
+fn are(cluster: &Cluster, asked: &str, wanted: &[&str]) {
+    let format = "{{.Hostname}} {{.Status}} {{.ManagerStatus}}";
+    until(&format!("the nodes are {wanted:?}"), || {
+        let listed = cluster.swarm(asked, &["node", "ls", "--format", format]);
+        let plain = listed.stdout.replace("Leader", "Reachable");
+        let rows: Vec<&str> = plain.lines().map(str::trim_end).collect();
+        if rows == wanted { Ok(()) } else { Err(listed.to_string()) }
+    });
+}
+
+fn role(cluster: &Cluster, asked: &str, command: &str, node: &str) {
+    let _ = cluster.swarm(asked, &["node", command, node]).ok();
+}
+
+#[test]
+fn nodes_change_their_roles() {
+    let cluster = Cluster::of(3, 1);
+    let [m1, m2, m3] = ["m1 Ready Reachable", "m2 Ready Reachable", "m3 Ready Reachable"];
+    are(&cluster, "m3", &[m1, m2, m3, "w1 Ready"]);
+
+    // The leader too: another leads, and completes it.
+    let leader = cluster.leader("m1").unwrap();
+    let stays = ["m1", "m2"].into_iter().find(|name| *name != leader).unwrap();
+    role(&cluster, stays, "demote", &leader);
+    until("it is a worker", || {
+        let ran = cluster.swarm(&leader, &["node", "ls"]);
+        if ran.stderr.contains("worker nodes can't") { Ok(()) } else { Err(ran.to_string()) }
+    });
+    assert!(cluster.swarm(stays, &["node", "demote", &leader]).ok().contains("already a worker"));
+    role(&cluster, stays, "promote", &leader);
+    are(&cluster, &leader, &[m1, m2, m3, "w1 Ready"]);
+
+    // A worker becomes the fourth manager, and writes as one.
+    role(&cluster, &leader, "promote", "w1");
+    are(&cluster, "w1", &[m1, m2, m3, "w1 Ready Reachable"]);
+    let _ = cluster.swarm("w1", &["node", "update", "--label-add", "a=b", "w1"]).ok();
+    role(&cluster, "m2", "demote", "w1");
+    are(&cluster, "m3", &[m1, m2, m3, "w1 Ready"]);
+
+    // Two are left of three: neither may go while the third is down, but that one may.
+    let _ = cluster.dev(&["kill", "m3"]).ok();
+    are(&cluster, "m1", &[m1, m2, "m3 Down Unreachable", "w1 Ready"]);
+    let refusal = cluster.swarm("m1", &["node", "demote", "m2"]);
+    assert!(refusal.refusal().contains("quorum"), "{refusal}");
+    role(&cluster, "m1", "demote", "m3");
+    until("m3 is no member", || {
+        let listed = cluster.swarm(
+            "m1",
+            &["node", "inspect", "--format", "{{.Spec.Role}} {{.ManagerStatus}}", "m3"],
+        );
+        if listed.stdout.starts_with("worker <no value>") {
+            Ok(())
+        } else {
+            Err(listed.to_string())
+        }
+    });
+    let _ = cluster.dev(&["start", "m3"]).ok();
+    are(&cluster, "m1", &[m1, m2, "m3 Ready", "w1 Ready"]);
+
+    role(&cluster, "m1", "demote", "m2");
+    are(&cluster, "m1", &[m1, "m2 Ready", "m3 Ready", "w1 Ready"]);
+    let refusal = cluster.swarm("m1", &["node", "demote", "m1"]);
+    assert!(refusal.refusal().contains("last manager"), "{refusal}");
+    role(&cluster, "m1", "promote", "m2");
+    are(&cluster, "m2", &[m1, m2, "m3 Ready", "w1 Ready"]);
+}
