@@ -1,5 +1,5 @@
-//! How a store begins: opened, founded as a cluster of one, or made empty for a member that
-//! joins.
+//! How a store begins: opened, founded as a cluster of one, made empty for a member that joins,
+//! or cut off from members that are lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -109,6 +109,33 @@ impl Raft {
         let (metrics, log) = (this.0.raft.metrics(), this.0.log.clone());
         drop(this.spawn(complete(member, metrics, log, this.0.complete.clone())));
         Ok(this)
+    }
+
+    /// Opens the store that is in `options.dir` as a cluster of its own: `options.node` at
+    /// `options.addr` is the only member. For a cluster that has lost its quorum for good.
+    ///
+    /// Every entry this store holds counts as committed, also those nobody acknowledged. The
+    /// epoch grows and the member gets another number, so that the members of before are
+    /// strangers, should they come back. From the moment this is decided on disk it cannot be
+    /// undone: an interrupted attempt is then finished by [`Raft::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] as from [`Raft::open`].
+    pub async fn force_new(options: Options, sealer: Sealer) -> Result<Self, OpenError> {
+        Self::force_new_on(Disk::default(), options, sealer).await
+    }
+
+    pub(crate) async fn force_new_on(
+        disk: Disk,
+        options: Options,
+        sealer: Sealer,
+    ) -> Result<Self, OpenError> {
+        let founding = founding(disk, &options, sealer);
+        let member = rand::random_range(1..=MemberId::MAX);
+        let alone = Member { node: options.node, addr: options.addr.clone() };
+        let found = log::open_alone(founding.clone(), member, alone).await?;
+        Self::start(founding, found, &options).await
     }
 
     async fn found(&self, options: &Options, first: Group) -> Result<(), OpenError> {

@@ -16,8 +16,8 @@ use swarm_crypto::seal::Sealer;
 
 use crate::disk::Disk;
 use crate::error::{OpenError, StopReason};
-use crate::record::{Malformed, PositionRecord, SnapshotId, Tag, VoteRecord};
-use crate::type_config::{LogId, MemberId, Vote};
+use crate::record::{Malformed, MemberRecord, PositionRecord, SnapshotId, Tag, VoteRecord};
+use crate::type_config::{LogId, Member, MemberId, Vote};
 
 const MAGIC: &[u8; 8] = b"SWRMMARK";
 /// Format of this file and of everything beside it.
@@ -51,6 +51,8 @@ pub(crate) struct Mark {
     pub(crate) complete: bool,
     /// Grows with every forced new cluster; members of another epoch are strangers.
     pub(crate) epoch: u64,
+    /// Decided and not done yet: the cluster is to have this one member.
+    pub(crate) alone: Option<Member>,
 }
 
 /// An entry and the tag that stands for it and all before it.
@@ -103,6 +105,8 @@ struct MarkRecord {
     /// 0 stands for the first.
     #[prost(uint64, tag = "8")]
     epoch: u64,
+    #[prost(message, optional, tag = "9")]
+    alone: Option<MemberRecord>,
 }
 
 impl From<&Mark> for MarkRecord {
@@ -122,6 +126,7 @@ impl From<&Mark> for MarkRecord {
             snapshot: mark.snapshot.map(snapshot),
             complete: mark.complete,
             epoch: if mark.epoch == FIRST_EPOCH { 0 } else { mark.epoch },
+            alone: mark.alone.as_ref().map(|alone| (mark.member, alone).into()),
         }
     }
 }
@@ -138,6 +143,11 @@ impl TryFrom<MarkRecord> for Mark {
             let id = it.id.try_into().map_err(|_| "a snapshot id has 16 bytes")?;
             Ok::<_, &str>(SnapshotRef { id, last: it.last.into() })
         };
+        let alone = record.alone.map(|alone| {
+            let known: (MemberId, Member) =
+                alone.try_into().map_err(|_| "the only member has no node")?;
+            Ok::<_, &str>(known.1)
+        });
         Ok(Self {
             store: record.store.try_into().map_err(|_| "a store id has 16 bytes")?,
             member: record.member,
@@ -147,6 +157,7 @@ impl TryFrom<MarkRecord> for Mark {
             snapshot: record.snapshot.map(snapshot).transpose()?,
             complete: record.complete,
             epoch: record.epoch.max(FIRST_EPOCH),
+            alone: alone.transpose()?,
         })
     }
 }

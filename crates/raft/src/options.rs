@@ -16,7 +16,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// The node this member runs on.
     pub node: NodeId,
-    /// Where other members reach this one, `host:port`. Used when the cluster is founded.
+    /// Where other members reach this one, `host:port`. Used when the cluster is founded, or
+    /// forced anew.
     pub addr: String,
     /// How often the leader shows itself.
     pub heartbeat: Duration,

@@ -3,10 +3,11 @@
 //! openraft calls in one order and awaits each call, so a request is handed to the thread and
 //! its answer awaited; nothing here touches a file. Positions and recent entries are answered
 //! from memory ([`positions`]). [`writer`] is the thread, [`open`] decides whether what is found
-//! on disk can be trusted, [`table`] is the tree.
+//! on disk can be trusted, [`force`] cuts it off from the other members, [`table`] is the tree.
 //!
 //! After the first error the thread is gone and every call fails: a failed sync is not retried.
 
+mod force;
 mod open;
 mod positions;
 mod table;
@@ -20,7 +21,7 @@ use openraft::storage::RaftLogStorage;
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-pub(crate) use self::open::{Found, Founding, clear_unfinished, create, open};
+pub(crate) use self::open::{Found, Founding, clear_unfinished, create, open, open_alone};
 use self::positions::Positions;
 pub(crate) use self::table::Seal;
 use self::writer::Request;

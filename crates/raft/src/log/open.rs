@@ -18,6 +18,7 @@ use sled::Batch;
 use swarm_crypto::seal::Sealer;
 use tokio::sync::mpsc;
 
+use super::force;
 use super::positions::Positions;
 use super::table::{Broken, Fact, Seal, Stored, Table};
 use super::writer::{self, Writer};
@@ -27,7 +28,7 @@ use crate::error::OpenError;
 use crate::fault::Fault;
 use crate::mark::{Anchor, Mark, MarkFile};
 use crate::record::{Malformed, PositionRecord, Tag, VoteRecord, decode_link};
-use crate::type_config::{LogId, MemberId, Vote};
+use crate::type_config::{LogId, Member, MemberId, Vote};
 
 /// Requests that may wait for the thread; openraft has one at a time, readers a few.
 const WAITING: usize = 64;
@@ -78,6 +79,7 @@ pub(crate) async fn create(
             snapshot: None,
             complete: false,
             epoch,
+            alone: None,
         };
         let disk = founding.disk.clone();
         make_dir(founding, &founding.dir)?;
@@ -105,29 +107,47 @@ fn make_dir(founding: &Founding, dir: &Path) -> Result<(), OpenError> {
 
 /// Opens the log that is there.
 pub(crate) async fn open(founding: Founding) -> Result<Found, OpenError> {
-    run(founding, |founding| {
-        let path = founding.mark();
-        if !path.exists() {
-            return Err(without_mark(founding));
-        }
-        let mut mark = MarkFile::open(&path, founding.disk.clone(), founding.sealer.clone())?;
-        if !mark.get().complete {
-            return Err(OpenError::Unfinished { dir: founding.dir.clone() });
-        }
-        let db = founding.tree().join("db");
-        match fs::metadata(&db) {
-            Ok(found) if found.len() > 0 => {}
-            Ok(_) => return Err(OpenError::damaged(&db, "it is empty")),
-            Err(_) => return Err(OpenError::damaged(&db, "it is missing")),
-        }
-        let seal = Seal { sealer: founding.sealer.clone(), store: mark.get().store };
-        let table = Table::open(&founding.tree(), founding.disk.clone(), seal)?;
-        let (tail, mut positions) = load(&table, mark.get())?;
-        confirm(&table, &mut mark, tail, &positions)?;
-        let tail = follow(&mut mark, &mut positions)?.unwrap_or(tail);
-        Ok((table, mark, tail, positions))
+    run(founding, |founding| force::finish(trusted(founding)?)).await
+}
+
+/// Opens the log that is there as that of a cluster of one, `alone`, under the number `member`.
+pub(crate) async fn open_alone(
+    founding: Founding,
+    member: MemberId,
+    alone: Member,
+) -> Result<Found, OpenError> {
+    run(founding, move |founding| {
+        let (table, mut mark, tail, positions) = trusted(founding)?;
+        force::decide(&mut mark, member, alone)?;
+        force::finish((table, mark, tail, positions))
     })
     .await
+}
+
+/// What the thread begins with: the tree, the mark, the tag of the last entry, what is where.
+pub(super) type Opened = (Table, MarkFile, Tag, Positions);
+
+fn trusted(founding: &Founding) -> Result<Opened, OpenError> {
+    let path = founding.mark();
+    if !path.exists() {
+        return Err(without_mark(founding));
+    }
+    let mut mark = MarkFile::open(&path, founding.disk.clone(), founding.sealer.clone())?;
+    if !mark.get().complete {
+        return Err(OpenError::Unfinished { dir: founding.dir.clone() });
+    }
+    let db = founding.tree().join("db");
+    match fs::metadata(&db) {
+        Ok(found) if found.len() > 0 => {}
+        Ok(_) => return Err(OpenError::damaged(&db, "it is empty")),
+        Err(_) => return Err(OpenError::damaged(&db, "it is missing")),
+    }
+    let seal = Seal { sealer: founding.sealer.clone(), store: mark.get().store };
+    let table = Table::open(&founding.tree(), founding.disk.clone(), seal)?;
+    let (tail, mut positions) = load(&table, mark.get())?;
+    confirm(&table, &mut mark, tail, &positions)?;
+    let tail = follow(&mut mark, &mut positions)?.unwrap_or(tail);
+    Ok((table, mark, tail, positions))
 }
 
 /// Makes what was found durable, and marks it: a process that was killed may have left it in
@@ -175,7 +195,7 @@ fn without_mark(founding: &Founding) -> OpenError {
 
 async fn run<P>(founding: Founding, prepare: P) -> Result<Found, OpenError>
 where
-    P: FnOnce(&Founding) -> Result<(Table, MarkFile, Tag, Positions), OpenError> + Send + 'static,
+    P: FnOnce(&Founding) -> Result<Opened, OpenError> + Send + 'static,
 {
     let (requests, inbox) = mpsc::channel(WAITING);
     let shared = std::sync::Arc::new(Shared::default());

@@ -24,6 +24,7 @@ fn mark(index: u64) -> Mark {
         snapshot: Some(SnapshotRef { id: [6; 16], last: position(3).id }),
         complete: true,
         epoch: 1,
+        alone: Some(Member { node: swarm_types::NodeId::MIN, addr: "a:1".into() }),
     }
 }
 

@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod damage;
 mod elections;
+mod force;
 mod handle;
 mod history;
 mod membership;
@@ -12,8 +13,10 @@ mod sent;
 mod suite;
 mod wire;
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use swarm_crypto::seal::{Key, Sealer};
@@ -24,6 +27,7 @@ use swarm_types::spec::secret::ConfigSpec;
 use swarm_types::{Change, Config, Group, IdSource, NodeId, RequestId};
 use tokio::sync::watch;
 
+use crate::disk::{Disk, Step, Witness};
 use crate::{Lane, Leadership, Options, Raft};
 
 pub(crate) fn sealer() -> Sealer {
@@ -87,4 +91,35 @@ pub(crate) async fn put(raft: &Raft, name: &str, data: &[u8]) -> Accepted {
 
 pub(crate) fn get(snapshot: &Snapshot, name: &str) -> Option<Vec<u8>> {
     snapshot.config_by_name(name).map(|config| config.spec.data.clone())
+}
+
+/// Fails the step at which `left` is used up, and all after it: what a crash there leaves.
+#[derive(Debug)]
+pub(crate) struct Crash {
+    left: AtomicI64,
+}
+
+impl Crash {
+    pub(crate) fn after(steps: i64) -> (Arc<Self>, Disk) {
+        let this = Arc::new(Self { left: AtomicI64::new(steps) });
+        (this.clone(), Disk::seen_by(this))
+    }
+
+    /// Crashes after that many steps from now.
+    pub(crate) fn arm(&self, steps: i64) {
+        self.left.store(steps, Ordering::SeqCst);
+    }
+
+    pub(crate) fn came(&self) -> bool {
+        self.left.load(Ordering::SeqCst) < 0
+    }
+}
+
+impl Witness for Crash {
+    fn before(&self, _: Step, _: &Path) -> io::Result<()> {
+        match self.left.fetch_sub(1, Ordering::SeqCst) {
+            ..=0 => Err(io::Error::other("crashed")),
+            _ => Ok(()),
+        }
+    }
 }

@@ -1,10 +1,7 @@
 //! Snapshots that are sent: to a member that is far behind, to an empty one, and what a crash
 //! in the middle leaves.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -13,8 +10,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::cluster::Cluster;
-use super::{create, eventually, get, soon, until};
-use crate::disk::{Disk, Step, Witness};
+use super::{Crash, create, eventually, get, soon, until};
 use crate::door::Door;
 use crate::record::hex;
 use crate::snapshot::Part;
@@ -81,21 +77,6 @@ async fn a_snapshot_reaches_a_member_that_is_behind_and_an_empty_one() {
     cluster.end().await;
 }
 
-/// Fails the n-th step from when it is armed, and all after it: what a crash there leaves.
-#[derive(Debug)]
-struct Crash {
-    left: AtomicI64,
-}
-
-impl Witness for Crash {
-    fn before(&self, _: Step, _: &Path) -> io::Result<()> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
-            return Err(io::Error::other("crashed"));
-        }
-        Ok(())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_anywhere_while_a_snapshot_is_installed_loses_nothing() {
     let mut cluster = Cluster::of(3, 12, limits()).await;
@@ -107,16 +88,13 @@ async fn a_crash_anywhere_while_a_snapshot_is_installed_loses_nothing() {
         let absent = cluster.raft(victim).info().last;
         cluster.kill(victim).await;
         fill(&cluster, writer, round, absent).await;
-        let crash = Arc::new(Crash { left: AtomicI64::new(i64::MAX) });
-        cluster.start_on(Disk::seen_by(crash.clone()), victim).await;
-        crash.left.store(steps, Ordering::SeqCst);
+        let (crash, disk) = Crash::after(i64::MAX);
+        cluster.start_on(disk, victim).await;
+        crash.arm(steps);
         let before = cluster.raft(victim).info().snapshot;
         let raft = cluster.raft(victim).clone();
-        eventually("installed or crashed", || {
-            raft.info().snapshot > before || crash.left.load(Ordering::SeqCst) <= 0
-        })
-        .await;
-        let crashed = crash.left.load(Ordering::SeqCst) <= 0;
+        eventually("installed or crashed", || raft.info().snapshot > before || crash.came()).await;
+        let crashed = crash.came();
         cluster.kill(victim).await;
         cluster.start(victim).await;
         assert_filled(&cluster, victim, round + 1).await;
