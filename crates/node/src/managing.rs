@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::admission::Admission;
 use crate::member::{CERTIFICATES, Member, Papers, WORKER_DIR};
-use crate::membership::Membership;
+use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError, local};
 
 pub(crate) const RAFT_DIR: &str = "raft";
@@ -108,7 +108,7 @@ impl Managing {
 impl Inner {
     pub(crate) async fn resumed_manager(
         self: &std::sync::Arc<Self>,
-        membership: Membership,
+        mut membership: Membership,
         advertise: SocketAddr,
         known: &[String],
     ) -> Result<Member, NodeError> {
@@ -129,6 +129,8 @@ impl Inner {
                 }
                 let epoch = self.epoch(&others, &papers.credentials).await?;
                 tracing::warn!("there is no store: joining the other managers again");
+                // The empty store knows of nobody it could ask to let it in.
+                membership.part = Part::Manager { advertise, managers: others };
                 Raft::join(options, key, epoch).await?
             }
             opened => opened?,
