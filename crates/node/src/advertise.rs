@@ -88,6 +88,22 @@ pub(crate) fn towards(managers: &[String], listened: SocketAddr) -> Option<Socke
     seen.map(|seen| SocketAddr::new(seen.ip(), listened.port()))
 }
 
+/// Whether that address, `HOST:PORT`, leads to this host's own manager: it is where others are told
+/// it is, or where it listens. A node must not ask itself what only others know.
+pub(crate) fn is_own(
+    manager: &str,
+    advertise: SocketAddr,
+    listened: SocketAddr,
+    interfaces: &[Interface],
+) -> bool {
+    let Ok(address) = manager.parse::<SocketAddr>() else { return false };
+    let here = address.ip().is_loopback() || interfaces.iter().any(|here| here.ip == address.ip());
+    let listens = if listened.ip().is_unspecified() { here } else { address.ip() == listened.ip() };
+    address == advertise
+        || (listens && address.port() == listened.port())
+        || (address.ip().is_loopback() && address.port() == advertise.port())
+}
+
 /// An address that was asked for. As with Docker, one that this host does not have, such as that
 /// of a NAT before it, needs a listening address that was named too: else it is a slip.
 fn ours(ip: IpAddr, listened: SocketAddr, interfaces: &[Interface]) -> Result<IpAddr, NodeError> {
@@ -202,6 +218,22 @@ mod tests {
         assert!(refusal.contains("must specify a listening address"), "{refusal}");
         assert!(!refusal.contains("127.0.0.1"), "{refusal}");
         assert_eq!(chosen("192.0.2.9", "10.0.0.5:7", &two).unwrap(), "192.0.2.9:7");
+    }
+
+    #[test]
+    fn a_node_knows_its_own_addresses() {
+        let host = host(&[("eth0", "10.0.0.5"), ("lo", "127.0.0.1")]);
+        let is_own = |manager: &str, advertise: &str, listened: &str| {
+            is_own(manager, advertise.parse().unwrap(), listened.parse().unwrap(), &host)
+        };
+        for own in ["10.0.0.5:2377", "127.0.0.1:2377", "192.0.2.9:99", "127.0.0.1:99"] {
+            assert!(is_own(own, "192.0.2.9:99", "0.0.0.0:2377"), "{own}");
+        }
+        assert!(is_own("10.0.0.5:7", "192.0.2.9:99", "10.0.0.5:7"), "behind NAT");
+        for other in ["10.0.0.6:2377", "10.0.0.5:2378", "192.0.2.9:2377", "host:2377"] {
+            assert!(!is_own(other, "192.0.2.9:99", "0.0.0.0:2377"), "{other}");
+        }
+        assert!(!is_own("10.0.0.6:7", "192.0.2.9:99", "10.0.0.5:7"));
     }
 
     #[test]

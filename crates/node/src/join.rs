@@ -151,7 +151,7 @@ impl Inner {
             return Err(error);
         }
         let at = (*advertise, managers.as_slice());
-        let admission = Self::admission(membership, at, &raft, &papers.credentials);
+        let admission = self.admission(membership, at, &raft, &papers.credentials);
         let managing = Managing::start(membership.node, raft, papers, listener).await?;
         let admitted = tokio::select! {
             admitted = admission.within(ADMISSION) => admitted,

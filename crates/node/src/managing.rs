@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::admission::Admission;
 use crate::member::{CERTIFICATES, Member, Papers, WORKER_DIR};
 use crate::membership::{Membership, Part};
-use crate::{Inner, NodeError, local};
+use crate::{Inner, NodeError, advertise, local};
 
 pub(crate) const RAFT_DIR: &str = "raft";
 const KEY_FILE: &str = "raft.key";
@@ -127,7 +127,10 @@ impl Inner {
                 if others.is_empty() {
                     return Err(error.into());
                 }
-                let epoch = self.epoch(&others, &papers.credentials).await?;
+                let epoch = tokio::select! {
+                    epoch = self.epoch(&others, &papers.credentials) => epoch?,
+                    () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+                };
                 tracing::warn!("there is no store: joining the other managers again");
                 // The empty store knows of nobody it could ask to let it in.
                 membership.part = Part::Manager { advertise, managers: others };
@@ -167,6 +170,7 @@ impl Inner {
 
     /// What lets the node's store in, and keeps it there.
     pub(crate) fn admission(
+        &self,
         membership: &Membership,
         (advertise, known): (SocketAddr, &[String]),
         raft: &Raft,
@@ -177,23 +181,33 @@ impl Inner {
             raft: raft.clone(),
             credentials: credentials.clone(),
             addr: advertise.to_string(),
-            known: known.to_vec(),
+            known: self.not_own(advertise, known),
         }
     }
 
     /// The other managers that are known without a store.
     async fn others(&self, own: SocketAddr, known: &[String]) -> Result<Vec<String>, NodeError> {
         let told = swarm_agent::kept_managers(&self.options.state_dir.join(WORKER_DIR)).await?;
-        let mut others = Vec::new();
-        for manager in told.iter().chain(known) {
-            let address = manager.parse::<SocketAddr>();
-            let is_own = *manager == own.to_string()
-                || address.is_ok_and(|it| it.ip().is_loopback() && it.port() == own.port());
-            if !is_own && !others.contains(manager) {
-                others.push(manager.clone());
+        let mut others: Vec<String> = Vec::new();
+        for manager in self.not_own(own, told.iter().chain(known)) {
+            if !others.contains(&manager) {
+                others.push(manager);
             }
         }
         Ok(others)
+    }
+
+    /// Those that are not this node's own manager.
+    pub(crate) fn not_own<'a>(
+        &self,
+        advertise: SocketAddr,
+        managers: impl IntoIterator<Item = &'a String>,
+    ) -> Vec<String> {
+        let (listened, interfaces) = (self.options.listen_addr, advertise::interfaces());
+        let others = managers
+            .into_iter()
+            .filter(|manager| !advertise::is_own(manager, advertise, listened, &interfaces));
+        others.cloned().collect()
     }
 
     /// The cluster's epoch, from the first manager that answers.

@@ -196,7 +196,7 @@ impl Inner {
             return None;
         };
         let at = (*advertise, managers.as_slice());
-        let admission = Self::admission(membership, at, &managing.raft, credentials);
+        let admission = self.admission(membership, at, &managing.raft, credentials);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         self.tracker.spawn(async move {

@@ -50,6 +50,12 @@ pub(crate) enum Part {
     },
 }
 
+/// What every format has.
+#[derive(Deserialize)]
+struct Numbered {
+    format: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -149,13 +155,15 @@ impl Membership {
 }
 
 fn parse(text: &str) -> Result<Membership, String> {
-    let stored: Stored = toml::from_str(text).map_err(|error| error.to_string())?;
-    if stored.format > FORMAT {
+    let Numbered { format } = toml::from_str(text).map_err(|error| error.to_string())?;
+    // First of all: what else a newer one holds means nothing here.
+    if format > FORMAT {
         return Err(format!(
-            "it has format {}, this version reads up to {FORMAT}: install the newer version again",
-            stored.format
+            "it has format {format}, this version reads up to {FORMAT}: install the newer version \
+             again"
         ));
     }
+    let stored: Stored = toml::from_str(text).map_err(|error| error.to_string())?;
     let part = match (stored.role, stored.advertise) {
         (Role::Manager, Some(advertise)) => Part::Manager { advertise, managers: stored.managers },
         (Role::Manager, None) => return Err("advertise is missing".to_owned()),
@@ -228,7 +236,8 @@ mod tests {
             let refusal = Membership::load(dir.path()).unwrap_err().to_string();
             assert!(refusal.contains(FILE), "{refusal}");
         }
-        let newer = parse("format = 3\nnode = \"\"\ncluster = \"\"\nadvertise = \"1.2.3.4:1\"");
-        assert!(newer.unwrap_err().contains("newer version"));
+        for newer in ["format = 3\nnode = \"\"", "format = 3\nwhat = \"is not known here\""] {
+            assert!(parse(newer).unwrap_err().contains("newer version"), "{newer}");
+        }
     }
 }

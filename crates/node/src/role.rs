@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::managing::RAFT_DIR;
+use crate::member::Member;
 use crate::membership::{Membership, Part};
 use crate::renewal::{Signer, renew};
 use crate::{Inner, NodeError, advertise};
@@ -135,8 +136,7 @@ impl Inner {
                 Part::Manager { advertise, managers }
             }
             Part::Manager { advertise, .. } => {
-                let own = advertise.to_string();
-                let managers = managers.into_iter().filter(|manager| *manager != own).collect();
+                let managers = self.not_own(*advertise, &managers);
                 Part::Worker { advertise: Some(*advertise), managers }
             }
         };
@@ -153,11 +153,12 @@ impl Inner {
                 self.role_tries.store(0, Ordering::Relaxed);
                 Ok(started)
             }
+            // The store of a manager that was let out is of no use any more, and may be gone: the
+            // next start goes on as a worker.
+            Err(error) if from.part.role() == NodeRole::Manager => Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the node takes its old role again");
-                from.announce(&self.options.state_dir)?;
-                Membership::confirm(&self.options.state_dir)?;
-                self.resumed(from.clone()).await
+                self.taken_back(from).await
             }
         };
         match started {
@@ -166,6 +167,12 @@ impl Inner {
             Err(error) => drop(self.failure.send_replace(Some(Arc::new(error)))),
         }
         Ok(())
+    }
+
+    async fn taken_back(self: &Arc<Self>, from: &Membership) -> Result<Member, NodeError> {
+        from.announce(&self.options.state_dir)?;
+        Membership::confirm(&self.options.state_dir)?;
+        self.resumed(from.clone()).await
     }
 
     /// Removes the store that a node keeps of a time when it was a manager, and its key.

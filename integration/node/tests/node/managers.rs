@@ -1,5 +1,7 @@
 //! Two managers on one wire, as their operator sees them.
 
+use std::fs;
+
 use node_test::{Node, Ran, until};
 
 use crate::workers::{founded, joined, serve};
@@ -115,4 +117,31 @@ fn a_node_changes_its_role_and_its_tasks_run_on() {
     assert_eq!(second.processes(), before);
     let refused = first.swarm(&["node", "demote", "self"]);
     assert!(refused.refusal().contains("last manager"), "{refused}");
+}
+
+/// What stands where the networks should be: a node that was demoted does not come up there.
+#[test]
+fn a_demotion_that_fails_half_way_goes_on_at_the_next_start() {
+    let (first, second) = pair();
+    let id = second.swarm(&["info", "--format", "{{.Swarm.NodeID}}"]).ok().to_owned();
+    let (place, kept) = (second.dir().join("state/net"), second.dir().join("kept"));
+    fs::rename(&place, &kept).unwrap();
+    fs::write(&place, "in the way").unwrap();
+
+    let _ = first.swarm(&["node", "demote", &id]).ok();
+    statuses(&first, &["Leader"]);
+    until("the daemon gives up", || {
+        let info = second.swarm(&["info"]);
+        if info.code != Some(0) { Ok(()) } else { Err(info.to_string()) }
+    });
+    fs::remove_file(&place).unwrap();
+    fs::rename(&kept, &place).unwrap();
+    second.start_daemon();
+
+    until("the second is a worker", || {
+        let refused = second.swarm(&["node", "ls"]);
+        let is_worker = refused.stderr.contains("worker nodes can't be used");
+        if is_worker { Ok(()) } else { Err(refused.to_string()) }
+    });
+    assert!(!second.dir().join("state/raft").exists());
 }
