@@ -2,14 +2,15 @@
 //!
 //! A store that was let in may be out again: its node was demoted and promoted anew, or another
 //! store took its place. What this node knows of that is as old as its log, so it asks as well
-//! whenever it hears no leader. To ask once too often changes nothing.
+//! whenever it hears no leader, or is looked for at an address where it is not any more. To ask once
+//! too often changes nothing.
 
 use std::time::Duration;
 
 use swarm_crypto::tls::{self, Credentials};
 use swarm_proto::v1;
 use swarm_proto::v1::managers_client::ManagersClient;
-use swarm_raft::Raft;
+use swarm_raft::{Info, Leadership, Raft};
 use swarm_types::NodeId;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
@@ -59,7 +60,9 @@ impl Admission {
     /// Asks whenever the store seems to be no member; never ends.
     pub(crate) async fn keep(self) {
         loop {
-            if !self.is_in()
+            if self.leads() {
+                self.move_in().await;
+            } else if !self.is_in()
                 && let Err((manager, refusal)) = self.ask_all().await
             {
                 tracing::info!(manager, %refusal, "not a manager");
@@ -68,11 +71,32 @@ impl Admission {
         }
     }
 
-    /// Whether the store votes, as far as is known here.
+    /// Whether the store votes where it is, as far as is known here.
     fn is_in(&self) -> bool {
         let info = self.raft.info();
         let is_heard = self.raft.stale().age.is_some_and(|age| age < SILENCE);
-        is_heard && info.voters.contains(&info.member)
+        is_heard && info.voters.contains(&info.member) && self.is_at_home(&info)
+    }
+
+    /// Whether the others look for the store where it is.
+    fn is_at_home(&self, info: &Info) -> bool {
+        info.members.get(&info.member).is_some_and(|member| member.addr == self.addr)
+    }
+
+    fn leads(&self) -> bool {
+        matches!(self.raft.info().leadership, Leadership::Leader { .. })
+    }
+
+    /// Tells the others where the leader is.
+    async fn move_in(&self) {
+        if self.is_at_home(&self.raft.info()) {
+            return;
+        }
+        let deadline = Instant::now() + ANSWER;
+        match self.raft.readdress(self.node, self.addr.clone(), deadline.into_std()).await {
+            Ok(()) => tracing::info!(addr = self.addr, "the cluster knows the new address"),
+            Err(error) => tracing::warn!(%error, addr = self.addr, "the address is not known yet"),
+        }
     }
 
     /// Asks one manager after the other until one lets the store in.

@@ -88,6 +88,25 @@ pub(crate) fn towards(managers: &[String], listened: SocketAddr) -> Option<Socke
     seen.map(|seen| SocketAddr::new(seen.ip(), listened.port()))
 }
 
+/// Where others are told that this host is now, when it has lost the address they were told.
+///
+/// One that it never had, that of a NAT before it, comes with a listening address that was named
+/// ([`choose`]), and stays. `None` leaves everything as it is, also when it is not clear which.
+pub(crate) fn moved(
+    advertise: SocketAddr,
+    listened: SocketAddr,
+    managers: &[String],
+    interfaces: &[Interface],
+) -> Option<SocketAddr> {
+    let ip = advertise.ip();
+    let here = ip.is_loopback() || interfaces.iter().any(|it| it.ip == ip);
+    if here || !listened.ip().is_unspecified() {
+        return None;
+    }
+    let chosen = choose("", listened, interfaces).ok().or_else(|| towards(managers, listened));
+    chosen.map(|chosen| SocketAddr::new(chosen.ip(), advertise.port()))
+}
+
 /// Whether that address, `HOST:PORT`, leads to this host's own manager: it is where others are told
 /// it is, or where it listens. A node must not ask itself what only others know.
 pub(crate) fn is_own(
@@ -218,6 +237,25 @@ mod tests {
         assert!(refusal.contains("must specify a listening address"), "{refusal}");
         assert!(!refusal.contains("127.0.0.1"), "{refusal}");
         assert_eq!(chosen("192.0.2.9", "10.0.0.5:7", &two).unwrap(), "192.0.2.9:7");
+    }
+
+    #[test]
+    fn a_lost_address_is_replaced_when_it_is_clear_by_which() {
+        let one = [("eth0", "10.0.0.5"), ("lo", "127.0.0.1")];
+        let two = [("eth0", "10.0.0.5"), ("eth1", "10.1.0.5")];
+        let moved = |advertise: &str, listened: &str, addresses: &[(&str, &str)]| {
+            let (advertise, listened) = (advertise.parse().unwrap(), listened.parse().unwrap());
+            moved(advertise, listened, &[], &host(addresses)).map(|it| it.to_string())
+        };
+        let anywhere = "0.0.0.0:2377";
+
+        assert_eq!(moved("10.0.0.9:99", anywhere, &one).as_deref(), Some("10.0.0.5:99"));
+        for still in ["10.0.0.5:99", "127.0.0.1:99"] {
+            assert_eq!(moved(still, anywhere, &one), None, "{still}");
+        }
+        assert_eq!(moved("192.0.2.9:99", "10.0.0.5:2377", &one), None, "behind NAT");
+        assert_eq!(moved("10.0.0.9:99", anywhere, &two), None, "either of two");
+        assert_eq!(moved("10.0.0.9:99", anywhere, &[]), None, "no network yet");
     }
 
     #[test]

@@ -112,6 +112,9 @@ impl Inner {
         advertise: SocketAddr,
         known: &[String],
     ) -> Result<Member, NodeError> {
+        let advertise = self.present(advertise, known);
+        // As long as the host is there: `node.toml` keeps what was told at first.
+        membership.part = Part::Manager { advertise, managers: known.to_vec() };
         let listener = self.listen().await?;
         let papers = self.papers()?;
         let Some(key) = self.keys()? else {
@@ -140,6 +143,17 @@ impl Inner {
         };
         let managing = Managing::start(membership.node, raft, &papers, listener).await?;
         self.start(membership, Some(managing), net, papers).await
+    }
+
+    /// Where others reach the manager, as far as this host knows.
+    fn present(&self, advertise: SocketAddr, known: &[String]) -> SocketAddr {
+        let interfaces = advertise::interfaces();
+        let listened = self.options.listen_addr;
+        let Some(moved) = advertise::moved(advertise, listened, known, &interfaces) else {
+            return advertise;
+        };
+        tracing::warn!(was = %advertise, now = %moved, "this host has another address: the other managers are told");
+        moved
     }
 
     pub(crate) async fn listen(&self) -> Result<TcpListener, NodeError> {

@@ -1,6 +1,7 @@
 //! Two managers on one wire, as their operator sees them.
 
 use std::fs;
+use std::process::Command;
 
 use node_test::{Node, Ran, until};
 
@@ -37,9 +38,9 @@ fn writes(node: &Node, name: &str) {
 fn statuses(node: &Node, words: &[&str]) {
     until(&format!("the managers are shown as {words:?}"), || {
         let listed = node.swarm(&["node", "ls", "--format", "{{.ManagerStatus}}"]);
-        let mut shown: Vec<&str> = listed.ok().lines().filter(|it| !it.is_empty()).collect();
+        let mut shown: Vec<&str> = listed.stdout.lines().filter(|it| !it.is_empty()).collect();
         shown.sort_unstable();
-        if shown == words { Ok(()) } else { Err(listed.to_string()) }
+        if listed.code == Some(0) && shown == words { Ok(()) } else { Err(listed.to_string()) }
     });
 }
 
@@ -117,6 +118,32 @@ fn a_node_changes_its_role_and_its_tasks_run_on() {
     assert_eq!(second.processes(), before);
     let refused = first.swarm(&["node", "demote", "self"]);
     assert!(refused.refusal().contains("last manager"), "{refused}");
+}
+
+#[test]
+fn the_only_manager_takes_the_address_that_its_host_has() {
+    let (first, second) = founded();
+    let _ = first.stop_daemon();
+    move_host(&first, 1, 11);
+    first.start_daemon();
+
+    until("the manager's address is the new one", || {
+        let shown =
+            first.swarm(&["node", "inspect", "self", "--format", "{{.ManagerStatus.Addr}}"]);
+        if shown.ok().trim() == "10.77.0.11:2377" { Ok(()) } else { Err(shown.to_string()) }
+    });
+    let joined = second.swarm(&["join", "--token", &token(&first), "10.77.0.11:2377"]);
+    assert_eq!(joined.ok(), "This node joined a swarm as a manager.");
+    statuses(&second, &["Leader", "Reachable"]);
+}
+
+/// Gives the host another address on the wire.
+fn move_host(node: &Node, before: u8, now: u8) {
+    for change in [format!("del 10.77.0.{before}/24"), format!("add 10.77.0.{now}/24")] {
+        let mut ip = Command::new("ip");
+        ip.arg("address").args(change.split(' ')).args(["dev", "eth0"]);
+        assert!(node.netns().run(|| ip.status()).unwrap().success(), "{change}");
+    }
 }
 
 /// What stands where the networks should be: a node that was demoted does not come up there.
