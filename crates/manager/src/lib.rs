@@ -117,11 +117,20 @@ impl Service<Request<Body>> for LocalControl {
     }
 }
 
-/// The cluster's authority, as a manager's own node asks it.
+/// The cluster's authority, as a manager's own node asks it. Needs no manager that runs.
 #[derive(Clone, Debug)]
-pub struct Authority(Arc<Core>);
+pub struct Authority {
+    node: NodeId,
+    raft: Raft,
+}
 
 impl Authority {
+    /// Signs for that node with what is in its store.
+    #[must_use]
+    pub const fn new(node: NodeId, raft: Raft) -> Self {
+        Self { node, raft }
+    }
+
     /// Signs the node's own key again with what is in its replica, also when its certificate has
     /// expired. Returns the chain in PEM.
     ///
@@ -130,7 +139,7 @@ impl Authority {
     /// When the replica does not know the node or has no key of the authority, or the request is
     /// malformed.
     pub fn renew(&self, csr: &[u8]) -> Result<String, Status> {
-        ca::renew_own(&self.0, csr)
+        ca::renew_own(&self.raft.snapshot(), self.node, csr)
     }
 }
 
@@ -266,7 +275,7 @@ impl Manager {
     /// What signs this manager's own key.
     #[must_use]
     pub fn authority(&self) -> Authority {
-        Authority(self.core.clone())
+        Authority::new(self.core.node, self.core.raft.clone())
     }
 
     /// The node whose manager leads, as far as is known here.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use swarm_crypto::tls::{self, Credentials};
-use swarm_manager::Manager;
+use swarm_manager::{Authority, Manager};
 use swarm_proto::v1;
 use swarm_proto::v1::ca_client::CaClient;
 use swarm_raft::{Dial, OpenError, Raft};
@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use crate::admission::Admission;
 use crate::member::{CERTIFICATES, Member, Papers, WORKER_DIR};
 use crate::membership::{Membership, Part};
+use crate::renewal::{Signer, renew_expired};
 use crate::{Inner, NodeError, advertise, local};
 
 pub(crate) const RAFT_DIR: &str = "raft";
@@ -141,6 +142,11 @@ impl Inner {
             }
             opened => opened?,
         };
+        let signer = Signer::Own(Authority::new(membership.node, raft.clone()));
+        let files = self.certificate_files()?;
+        if let Err(error) = renew_expired(&files, &papers.credentials, &signer).await {
+            tracing::warn!(error, "this manager's certificate has expired, and was not renewed");
+        }
         let managing = Managing::start(membership.node, raft, &papers, listener).await?;
         self.start(membership, Some(managing), net, papers).await
     }

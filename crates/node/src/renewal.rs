@@ -29,6 +29,8 @@ const SHARE: (u32, u32) = (50, 80);
 const LOOK: Duration = Duration::from_secs(10 * 60);
 /// Pause after a try that failed.
 const RETRY: Duration = Duration::from_secs(5 * 60);
+/// The same, once nobody listens to the node any more.
+const SOON: Duration = Duration::from_secs(5);
 /// How long a manager may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -87,7 +89,7 @@ async fn keep(
             }
             Err(error) => {
                 tracing::warn!(error, "the node's certificate was not renewed; it is tried again");
-                sleep(RETRY).await;
+                sleep(if has_expired(&certificate) { SOON } else { RETRY }).await;
             }
         }
     }
@@ -98,6 +100,25 @@ fn due(certificate: &Certificate, percent: u32) -> Timestamp {
     let begun = certificate.not_before.after(Cluster::CERT_BACKDATE);
     let life = certificate.not_after.0.saturating_sub(begun.0).max(0);
     Timestamp(begun.0.saturating_add(life / 100 * i64::from(percent)))
+}
+
+fn has_expired(certificate: &Certificate) -> bool {
+    certificate.not_after < Timestamp::now()
+}
+
+/// Renews a certificate that has expired, before it is shown to anybody: when those of all managers
+/// have, none of them can ask another.
+pub(crate) async fn renew_expired(
+    files: &CertificateFiles,
+    credentials: &Credentials,
+    signer: &Signer,
+) -> Result<(), String> {
+    if !credentials.certificate().is_some_and(|it| has_expired(&it)) {
+        return Ok(());
+    }
+    renew(files, credentials, |csr| signer.sign(csr)).await?;
+    tracing::info!("the node's certificate had expired, and was renewed");
+    Ok(())
 }
 
 /// Has the key signed again, keeps the certificate, and shows it from now on.
@@ -152,11 +173,16 @@ impl Signer {
 
 #[cfg(test)]
 mod tests {
-    use swarm_crypto::Identity;
     use swarm_crypto::ca::{NodeKey, RootCa};
-    use swarm_types::spec::node::NodeRole;
+    use swarm_crypto::{Identity, KeyFile};
+    use swarm_raft::{Dial, Raft};
+    use swarm_types::spec::cluster::ClusterSpec;
+    use swarm_types::spec::node::{Availability, NodeRole};
 
     use super::*;
+    use crate::found::found;
+
+    const NANOS_A_DAY: i64 = 24 * 3_600_000_000_000;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -206,6 +232,37 @@ mod tests {
         assert!(shown.not_after > before.not_after);
         assert_eq!((shown.identity, shown.fingerprint), (before.identity, before.fingerprint));
         assert_eq!(world.files.load().unwrap().unwrap().certificate, shown);
+    }
+
+    #[tokio::test]
+    async fn a_manager_signs_what_has_expired_with_its_own_store() {
+        let (dir, long_ago) =
+            (tempfile::tempdir().unwrap(), Timestamp::now().0 - 100 * NANOS_A_DAY);
+        let (ids, spec) = (&mut IdSource::seeded(3), ClusterSpec::default());
+        let founding = found(Availability::Active, spec, ids, Timestamp(long_ago)).unwrap();
+        let files = CertificateFiles::open(&dir.path().join("certificates")).unwrap();
+        files.save_root(&founding.root_pem).unwrap();
+        files.save(&founding.certificate).unwrap();
+        let credentials = Credentials::node(&founding.certificate, &founding.root_pem).unwrap();
+        let before = credentials.certificate().unwrap();
+        let options = swarm_raft::Options {
+            dial: Dial::nowhere(),
+            ..swarm_raft::Options::new(dir.path().join("raft"), founding.node, "a:1".into())
+        };
+        let key = KeyFile::load_or_create(&dir.path().join("key")).unwrap().sealer();
+        let raft = Raft::bootstrap(options, key, founding.first).await.unwrap();
+        let signer = Signer::Own(Authority::new(founding.node, raft.clone()));
+        assert!(has_expired(&before));
+
+        renew_expired(&files, &credentials, &signer).await.unwrap();
+        let shown = credentials.certificate().unwrap();
+        renew_expired(&files, &credentials, &signer).await.unwrap();
+        raft.shutdown().await;
+
+        assert!(!has_expired(&shown));
+        assert_eq!((shown.identity, shown.fingerprint), (before.identity, before.fingerprint));
+        assert_eq!(credentials.certificate().unwrap(), shown, "only what has expired");
+        assert_eq!(files.load().unwrap().unwrap().certificate, shown);
     }
 
     #[tokio::test]

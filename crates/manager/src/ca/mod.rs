@@ -12,7 +12,8 @@ use std::sync::Arc;
 use swarm_crypto::Identity;
 use swarm_crypto::ca::{CaError, RootCa, requested_key};
 use swarm_proto::v1;
-use swarm_types::{Cluster, Node, Timestamp};
+use swarm_state::Snapshot;
+use swarm_types::{Cluster, Node, NodeId, Timestamp};
 use tonic::{Request, Response, Status};
 
 use crate::Core;
@@ -83,11 +84,10 @@ impl v1::ca_server::Ca for Ca {
 }
 
 /// A chain for this manager's own node.
-pub(crate) fn renew_own(core: &Core, csr: &[u8]) -> Result<String, Status> {
-    let snapshot = core.raft.snapshot();
+pub(crate) fn renew_own(snapshot: &Snapshot, own: NodeId, csr: &[u8]) -> Result<String, Status> {
     let missing = || Status::failed_precondition("this manager's replica does not know its node");
     let cluster = snapshot.cluster().ok_or_else(missing)?;
-    let node = snapshot.node(&core.node).ok_or_else(missing)?;
+    let node = snapshot.node(&own).ok_or_else(missing)?;
     sign(cluster, node, csr)
 }
 
