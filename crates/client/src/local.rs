@@ -91,6 +91,8 @@ pub struct Info {
     pub cluster: Option<ClusterId>,
     /// The node whose manager leads, if one is known.
     pub leader: Option<NodeId>,
+    /// Nodes of the managers that answer, with this one; empty while a leader is known.
+    pub reachable: Vec<NodeId>,
     /// Nodes of the cluster; 0 when the node is no manager.
     pub nodes: u32,
     /// Managers among them.
@@ -316,6 +318,7 @@ impl Client {
             is_manager: answer.is_manager,
             cluster: cluster.transpose()?,
             leader: answer.leader.as_ref().map(id).transpose()?,
+            reachable: answer.reachable.iter().map(id).collect::<Result<_, _>>()?,
             nodes: answer.nodes,
             managers: answer.managers,
             settings: settings.transpose()?,

@@ -7,6 +7,7 @@ use swarm_crypto::UnlockKey;
 use swarm_crypto::ca::JoinToken;
 use swarm_proto::v1::node_local_server::NodeLocal;
 use swarm_proto::{field, v1};
+use swarm_raft::Raft;
 use swarm_types::IdSource;
 use swarm_types::resolve::resolve;
 use swarm_types::spec::cluster::ClusterSpec;
@@ -105,27 +106,9 @@ impl NodeLocal for Local {
                 .unwrap_or_default(),
             ..v1::InfoResponse::default()
         };
-        let Ok(member) = timeout(BUSY, self.0.member.lock()).await else {
-            info.set_state(v1::LocalState::Pending);
-            return Ok(Response::new(info));
-        };
-        let Some(member) = member.as_ref() else {
-            info.set_state(v1::LocalState::Inactive);
-            return Ok(Response::new(info));
-        };
-        info.node_id = Some(field::put_id(member.membership.node));
-        info.advertise_addr = member.address();
-        info.manager_addrs = member.managers();
-        if let Some(managing) = &member.managing {
-            fill(&mut info, managing);
+        if let Some(raft) = self.describe(&mut info).await {
+            info.reachable = raft.roll_call().await.into_iter().map(field::put_id).collect();
         }
-        let failure = self.0.failure.borrow().clone();
-        info.error = failure.map_or_else(|| member.trouble(), |reason| reason.to_string());
-        info.set_state(match info.error.is_empty() {
-            true if member.is_locked() => v1::LocalState::Locked,
-            true => v1::LocalState::Active,
-            false => v1::LocalState::Error,
-        });
         Ok(Response::new(info))
     }
 
@@ -149,6 +132,34 @@ impl NodeLocal for Local {
 }
 
 impl Local {
+    /// What the node is part of. The store of a manager that knows no leader comes back: it can
+    /// ask who is there.
+    async fn describe(&self, info: &mut v1::InfoResponse) -> Option<Raft> {
+        let Ok(member) = timeout(BUSY, self.0.member.lock()).await else {
+            info.set_state(v1::LocalState::Pending);
+            return None;
+        };
+        let Some(member) = member.as_ref() else {
+            info.set_state(v1::LocalState::Inactive);
+            return None;
+        };
+        info.node_id = Some(field::put_id(member.membership.node));
+        info.advertise_addr = member.address();
+        info.manager_addrs = member.managers();
+        if let Some(managing) = &member.managing {
+            fill(info, managing);
+        }
+        let failure = self.0.failure.borrow().clone();
+        info.error = failure.map_or_else(|| member.trouble(), |reason| reason.to_string());
+        info.set_state(match info.error.is_empty() {
+            true if member.is_locked() => v1::LocalState::Locked,
+            true => v1::LocalState::Active,
+            false => v1::LocalState::Error,
+        });
+        let managing = member.managing.as_ref().filter(|it| it.manager.leader().is_none());
+        managing.map(|managing| managing.raft.clone())
+    }
+
     async fn founded(&self, founded: Membership) -> Result<v1::InitResponse, Status> {
         let member = self.0.member.lock().await;
         let managing = member.as_ref().and_then(|member| member.managing.as_ref());

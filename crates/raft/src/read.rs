@@ -21,6 +21,7 @@ use crate::hub::Hub;
 use crate::leadership::{Leadership, Office};
 use crate::link::Link;
 use crate::message::{Answer, Ask};
+use crate::raft::Raft;
 use crate::type_config::{LogId, Member, MemberId, Types};
 
 /// How long a round may take: then there is no quorum.
@@ -134,7 +135,7 @@ impl Rounds {
             reason = self.fault.raised() => return Err(reason.into()),
         };
         let Some(index) = index else {
-            return Err(ReadError::NoQuorum { reachable: self.reachable().await });
+            return Err(ReadError::NoQuorum { reachable: answering(&self.raft, &self.link).await });
         };
         let mut metrics = self.raft.metrics();
         let applied = metrics.wait_for(|now| now.last_applied >= index);
@@ -175,16 +176,22 @@ impl Rounds {
             sleep_until((Instant::now() + PAUSE).min(deadline)).await;
         }
     }
+}
 
-    /// The nodes of the members that answer now, with this one.
-    async fn reachable(&self) -> Vec<NodeId> {
-        let membership = self.raft.metrics().borrow().membership_config.membership().clone();
-        let members: Vec<_> = membership.nodes().collect();
-        let asked = members.into_iter().map(async |(id, member)| {
-            let here = *id == self.link.me();
-            let there = here || self.link.ask((*id, member), &Ask::Ping, ROLL_CALL).await.is_ok();
-            there.then_some(member.node)
-        });
-        join_all(asked).await.into_iter().flatten().collect()
+impl Raft {
+    /// The nodes of the members that answer within 400 ms, with this one.
+    pub async fn roll_call(&self) -> Vec<NodeId> {
+        answering(&self.0.raft, &self.0.link).await
     }
+}
+
+async fn answering(raft: &openraft::Raft<Types>, link: &Link) -> Vec<NodeId> {
+    let membership = raft.metrics().borrow().membership_config.membership().clone();
+    let members: Vec<_> = membership.nodes().collect();
+    let asked = members.into_iter().map(async |(id, member)| {
+        let here = *id == link.me();
+        let there = here || link.ask((*id, member), &Ask::Ping, ROLL_CALL).await.is_ok();
+        there.then_some(member.node)
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }

@@ -42,6 +42,12 @@ fn rows(info: &NodeInfo) -> Vec<(&'static str, String)> {
             (" ClusterID", cluster.to_string()),
             (" Leader", id(info.leader.map(|id| id.to_string()))),
             (" Managers", info.managers.to_string()),
+        ]);
+        if !info.reachable.is_empty() {
+            let reachable: Vec<String> = info.reachable.iter().map(ToString::to_string).collect();
+            rows.push((" Reachable Managers", reachable.join(", ")));
+        }
+        rows.extend([
             (" Nodes", info.nodes.to_string()),
             (" Raft Index", info.applied_index.to_string()),
         ]);

@@ -71,6 +71,10 @@ fn two_managers_need_each_other_and_find_each_other_again() {
         let read = first.swarm(&["service", "ls"]);
         if read.code != Some(0) { Ok(()) } else { Err(read.to_string()) }
     });
+    let own = first.swarm(&["info", "--format", "{{.Swarm.NodeID}}"]).ok().to_owned();
+    let alone = first.swarm(&["info"]);
+    assert!(alone.ok().contains(&format!("Reachable Managers: {own}\n")), "{alone}");
+    assert!(alone.ok().contains("Leader: none\n Managers: 2\n"), "{alone}");
     second.start_daemon();
     writes(&second, "after");
 
@@ -78,6 +82,8 @@ fn two_managers_need_each_other_and_find_each_other_again() {
     first.start_daemon();
     writes(&first, "again");
     statuses(&second, &["Leader", "Reachable"]);
+    let info = first.swarm(&["info"]);
+    assert!(!info.ok().contains("Reachable Managers"), "{info}");
 }
 
 #[test]

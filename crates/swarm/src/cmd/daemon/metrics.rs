@@ -164,6 +164,7 @@ mod tests {
             is_manager: true,
             cluster: None,
             leader: Some(node),
+            reachable: Vec::new(),
             nodes: 1,
             managers: 1,
             settings: None,

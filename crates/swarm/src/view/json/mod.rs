@@ -23,6 +23,7 @@ pub(crate) fn info(info: &Info) -> Value {
         Some(spec) => cluster.with("Spec", cluster::spec(spec)),
         None => cluster.without(&["Spec"]),
     };
+    let reachable: Vec<String> = info.reachable.iter().map(ToString::to_string).collect();
     let swarm = Fields::default()
         .with("NodeID", text(info.node.map(|id| id.to_string())))
         .with("NodeAddr", info.address.as_str())
@@ -33,6 +34,7 @@ pub(crate) fn info(info: &Info) -> Value {
         .with("Managers", info.managers)
         .with("Cluster", cluster)
         .with("Leader", text(info.leader.map(|id| id.to_string())))
+        .with_some("Reachable", reachable)
         .with("RaftIndex", info.applied_index);
     Fields::default()
         .with("Swarm", swarm)
