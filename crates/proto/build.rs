@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "ca.proto",
     "changes.proto",
     "control.proto",
@@ -10,6 +10,7 @@ const FILES: [&str; 7] = [
     "node.proto",
     "raft.proto",
     "records.proto",
+    "relay.proto",
 ];
 
 /// Large parts of small messages. Mostly what is boxed in the types is boxed here too.

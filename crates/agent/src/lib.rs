@@ -38,6 +38,7 @@ use crate::backoff::Backoff;
 use crate::executor::containerd::Containerd;
 use crate::managers::Managers;
 use crate::reporter::Reporter;
+pub use crate::session::calls::Calls;
 use crate::session::{End, Sessions};
 pub use crate::store::StoreError;
 use crate::store::{Opened, Store};
@@ -71,6 +72,8 @@ pub struct Options {
     pub addr: Option<IpAddr>,
     /// What the node trusts and who signed its certificate.
     pub tls: TlsInfo,
+    /// Where its managers' connections go; nothing but `Tasks` is to be served on them.
+    pub calls: Calls,
 }
 
 /// The managers an agent starts with, `HOST:PORT` each.
@@ -147,8 +150,17 @@ impl Agent {
         managers: Known,
         credentials: Credentials,
     ) -> Result<Self, StoreError> {
-        let Options { runtime, net, state_dir, run_dir, engine_version, hostname, addr, tls } =
-            options;
+        let Options {
+            runtime,
+            net,
+            state_dir,
+            run_dir,
+            engine_version,
+            hostname,
+            addr,
+            tls,
+            calls,
+        } = options;
         let Opened { store, kept, closed } = Store::open(&state_dir).await?;
         let identity = description::Identity { hostname, engine_version };
         let reporter = Reporter::default();
@@ -168,6 +180,7 @@ impl Agent {
             store,
             reporter,
             state,
+            calls,
             obeyed,
             backoff: Backoff::default(),
         };

@@ -16,6 +16,7 @@ mod dispatcher;
 mod errors;
 mod leader;
 mod managers;
+mod relay;
 mod standing;
 #[cfg(test)]
 mod testing;
@@ -34,6 +35,7 @@ use swarm_proto::v1::ca_server::CaServer;
 use swarm_proto::v1::control_server::ControlServer;
 use swarm_proto::v1::dispatcher_server::DispatcherServer;
 use swarm_proto::v1::managers_server::ManagersServer;
+use swarm_proto::v1::relay_server::RelayServer;
 use swarm_raft::{Leadership, Raft};
 use swarm_types::NodeId;
 use tokio::net::TcpListener;
@@ -46,7 +48,7 @@ use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Server;
+use tonic::transport::{Channel, Server};
 use tower::Service;
 
 use access::{Access, Freshness};
@@ -57,6 +59,8 @@ use dispatcher::hub::Hub;
 /// The leader's decisions, for the simulator.
 pub use leader::driver::{Driver, Outcome};
 use managers::Managers;
+pub use relay::FOR_NODE;
+use relay::{Forward, Relay};
 use standing::Standing;
 
 /// What a dispatcher and a judge decide, without clock and I/O, for the simulator.
@@ -234,6 +238,7 @@ impl Core {
 #[derive(Debug)]
 pub struct Manager {
     core: Arc<Core>,
+    credentials: Credentials,
     address: SocketAddr,
     failed: watch::Receiver<bool>,
 }
@@ -253,10 +258,10 @@ impl Manager {
         loops.spawn(leader::judge::run(core.clone()));
         loops.spawn(leader::roles::run(core.clone()));
         loops.spawn(leader::vouch::run(core.clone(), options.credentials.clone()));
-        loops.spawn(serve(core.clone(), options.listener, options.credentials));
+        loops.spawn(serve(core.clone(), options.listener, options.credentials.clone()));
         let (tell, failed) = watch::channel(false);
         core.tracker.spawn(supervise(core.clone(), loops, tell));
-        Ok(Self { core, address, failed })
+        Ok(Self { core, credentials: options.credentials, address, failed })
     }
 
     /// True once a loop or the port has ended that should not have; the manager has then stopped,
@@ -282,6 +287,16 @@ impl Manager {
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         self.core.leader()
+    }
+
+    /// The way to call `Tasks` of another node, with [`FOR_NODE`] in the call's metadata: over the
+    /// node's own connection, or by the manager that has it.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE when no manager has one.
+    pub fn reach(&self, node: NodeId) -> Result<Channel, Status> {
+        relay::reach(&self.core, &self.credentials, node)
     }
 
     /// Where the manager listens.
@@ -343,6 +358,8 @@ async fn serve(core: Arc<Core>, listener: TcpListener, credentials: Credentials)
         .add_service(ca.max_decoding_message_size(MAX_STRANGE_REQUEST))
         .add_service(dispatcher.max_decoding_message_size(MAX_REQUEST))
         .add_service(managers.max_decoding_message_size(MAX_VOUCH))
+        .add_service(RelayServer::new(Relay::new(core.clone())))
+        .add_service(Forward::new(core.clone()))
         .add_service(InterceptedService::new(core.raft.service(), raft_callers(core.clone())))
         .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
     let drained = async {

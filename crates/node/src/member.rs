@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_agent::{Agent, AgentState, Known};
+use swarm_agent::{Agent, AgentState, Calls, Known};
 use swarm_crypto::ca::{CertificateFiles, NodeCertificate};
 use swarm_crypto::tls::Credentials;
 use swarm_net::Net;
 use swarm_types::object::node::{NodeState, TlsInfo};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::managing::{self, Managing};
 use crate::membership::{Membership, Part};
-use crate::{Inner, NodeError, Options};
+use crate::{Inner, NodeError, Options, tasks};
 
 /// How long a node that has become a member may take until its cluster shows it as READY.
 const READY_DEADLINE: Duration = Duration::from_secs(20);
@@ -161,7 +161,9 @@ impl Inner {
             own: managing.as_ref().map(|managing| managing.address().to_string()),
             others: managers.clone(),
         };
-        let options = self.agent_options(&membership, net, papers.root_pem);
+        let (calls, connections) = mpsc::channel(1);
+        tasks::serve(self, connections);
+        let options = self.agent_options(&membership, net, papers.root_pem, calls);
         match Agent::start(options, known, papers.credentials.clone()).await {
             Ok(agent) => {
                 self.control.to(managing.as_ref());
@@ -252,6 +254,7 @@ impl Inner {
         membership: &Membership,
         net: Net,
         root_pem: String,
+        calls: Calls,
     ) -> swarm_agent::Options {
         let advertise = match membership.part {
             Part::Manager { advertise, .. } => Some(advertise),
@@ -265,6 +268,7 @@ impl Inner {
             engine_version: env!("CARGO_PKG_VERSION").to_owned(),
             hostname: String::new(),
             addr: advertise.as_ref().map(SocketAddr::ip),
+            calls,
             tls: TlsInfo { trust_root: root_pem, ..TlsInfo::default() },
         }
     }

@@ -29,7 +29,7 @@ use tower::Service;
 use crate::images::Store;
 use crate::local::Local;
 use crate::managing::Managing;
-use crate::tasks::Tasks;
+use crate::tasks::{Callers, Tasks};
 use crate::volumes::Volumes;
 use crate::{Inner, NodeError, Options};
 
@@ -48,7 +48,7 @@ pub(crate) fn serve(inner: &Arc<Inner>) -> Result<(), NodeError> {
     let server = Server::builder()
         .add_service(NodeLocalServer::new(Local(inner.clone())))
         .add_service(ImagesServer::new(Store(inner.clone())).max_decoding_message_size(MAX_REQUEST))
-        .add_service(TasksServer::new(Tasks::new(inner.clone())))
+        .add_service(TasksServer::new(Tasks::new(inner.clone(), Callers::Users)))
         .add_service(VolumesServer::new(Volumes(inner.clone())))
         .add_service(inner.control.clone())
         .serve_with_incoming_shutdown(

@@ -4,6 +4,7 @@
 //! session's own stream, assignments, reports. The first that ends, ends them all; the worker
 //! goes on with what it has, and the next manager is asked.
 
+pub(crate) mod calls;
 mod link;
 mod open;
 pub(crate) mod orders;
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 use tracing::{info, warn};
 
+use self::calls::Calls;
 use self::link::Link;
 use self::open::{Ended, Open};
 pub(crate) use self::orders::Obeyed;
@@ -60,6 +62,7 @@ pub(crate) struct Sessions<E> {
     pub(crate) store: Store,
     pub(crate) reporter: Reporter,
     pub(crate) state: watch::Sender<AgentState>,
+    pub(crate) calls: Calls,
     pub(crate) obeyed: Obeyed,
     pub(crate) backoff: Backoff,
 }
@@ -132,7 +135,8 @@ impl<E: Executor> Sessions<E> {
             Err(ended) => return (None, ended),
         };
         info!(manager, session = %String::from_utf8_lossy(&open.id), "session");
-        let Open { client, id, epoch, period, first, messages } = open;
+        let Open { client, relay, id, epoch, period, first, messages } = open;
+        let calls = calls::take(relay, id.clone(), epoch, self.calls.clone());
         let link = Link { client, id, epoch };
         let (managers, state, store) = (&mut self.managers, &self.state, &self.store);
         let mut tell = |message| learn(manager, message, managers, (state, store));
@@ -144,6 +148,7 @@ impl<E: Executor> Sessions<E> {
             ended = link.clone().report(&self.reporter) => ended,
             ended = link.assignments(&mut self.worker, &mut self.obeyed) => ended,
             ended = redescribed(&self.describe, &description) => ended,
+            never = calls => match never {},
         };
         (Some(period), ended)
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use swarm_proto::v1;
 use swarm_proto::v1::dispatcher_client::DispatcherClient;
+use swarm_proto::v1::relay_client::RelayClient;
 use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
@@ -85,6 +86,7 @@ pub(crate) fn period(millis: u32, before: Duration) -> Duration {
 /// A session the cluster knows of.
 pub(crate) struct Open {
     pub(crate) client: DispatcherClient<Channel>,
+    pub(crate) relay: RelayClient<Channel>,
     pub(crate) id: Vec<u8>,
     pub(crate) epoch: u64,
     pub(crate) period: Duration,
@@ -103,6 +105,7 @@ pub(crate) async fn open(
     obeyed: Obeyed,
 ) -> Result<Open, Ended> {
     let what = "open a session";
+    let relay = RelayClient::new(channel.clone());
     let mut client = DispatcherClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT);
     let request = v1::SessionRequest {
         description: Some(description),
@@ -120,5 +123,5 @@ pub(crate) async fn open(
     let first = first.ok_or_else(|| Ended::closed(what))?;
     let (id, epoch) = (first.session_id.clone(), first.epoch);
     let period = period(first.heartbeat_period_ms, swarm_types::defaults::HEARTBEAT_PERIOD);
-    Ok(Open { client, id, epoch, period, first, messages })
+    Ok(Open { client, relay, id, epoch, period, first, messages })
 }

@@ -54,6 +54,7 @@ impl Agent {
             store,
             reporter,
             state,
+            calls: tokio::sync::mpsc::channel(1).0,
             obeyed,
             backoff: Backoff::default(),
         };

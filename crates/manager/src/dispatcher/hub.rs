@@ -15,6 +15,7 @@ use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::{Node, NodeId, Object, SessionId, Task, TaskId};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 
 use super::fence;
 use super::hosts::Hosts;
@@ -44,6 +45,8 @@ pub(crate) struct Live {
     pile: Mutex<Arc<Pile>>,
     /// The node or the cluster changed.
     pub(crate) about_changed: Notify,
+    /// By which the node is called.
+    reached: Mutex<Option<Channel>>,
 }
 
 /// What changed for one stream of assignments since it last looked.
@@ -104,6 +107,16 @@ impl Pile {
 }
 
 impl Live {
+    /// The node is called by this connection from now on.
+    pub(crate) fn reached_by(&self, channel: Channel) {
+        *lock(&self.reached) = Some(channel);
+    }
+
+    /// The connection by which the node is called, if it opened one.
+    pub(crate) fn reached(&self) -> Option<Channel> {
+        lock(&self.reached).clone()
+    }
+
     /// The marks for a stream that begins now; the stream before it gets no more of them.
     pub(crate) fn begin_stream(&self) -> Arc<Pile> {
         let pile = Pile::new();
@@ -142,7 +155,8 @@ impl Hub {
         let about_changed = Notify::new();
         about_changed.notify_one();
         let pile = Mutex::new(Pile::new());
-        let live = Arc::new(Live { node, id, closed, pile, about_changed });
+        let reached = Mutex::default();
+        let live = Arc::new(Live { node, id, closed, pile, about_changed, reached });
         let mut sessions = lock(&self.sessions);
         // Asked under the lock: what supersedes it from here on finds it in the map.
         if present() != Some(id) {

@@ -56,7 +56,7 @@ impl Dispatcher {
 }
 
 /// Refuses a node that obeys another epoch; one that obeyed none yet takes ours.
-fn check_epoch(snapshot: &Snapshot, epoch: u64) -> Result<u64, Status> {
+pub(crate) fn check_epoch(snapshot: &Snapshot, epoch: u64) -> Result<u64, Status> {
     let ours = snapshot.cluster().map_or(0, |cluster| cluster.epoch);
     if epoch != 0 && epoch != ours {
         return Err(Status::aborted(format!("the cluster is in epoch {ours}, not in {epoch}")));

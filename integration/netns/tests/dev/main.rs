@@ -6,5 +6,6 @@ mod crashes;
 mod failover;
 mod life;
 mod partitions;
+mod reach;
 mod roles;
 mod story;
