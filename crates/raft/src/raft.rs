@@ -316,6 +316,7 @@ impl Raft {
             if self.0.raft.shutdown().await.is_err() {
                 tracing::warn!("raft ended with a panic");
             }
+            self.0.snapshots.close().await;
             self.0.log.close().await;
         };
         if timeout(PATIENCE, closed).await.is_err() {

@@ -17,6 +17,7 @@ use swarm_crypto::seal::{Kind, Place};
 use swarm_proto::records::{RecordDecoder, RecordEncoder};
 use swarm_state::{RestoreError, Snapshot, State};
 use swarm_types::Record;
+use tokio_util::sync::CancellationToken;
 
 use crate::disk::Disk;
 use crate::log::Seal;
@@ -104,6 +105,7 @@ impl Spot {
 }
 
 /// Writes a snapshot to `path`; its content is durable when this returns, its name is not.
+/// Fails between two chunks once the store is `closing`.
 ///
 /// Returns how many bytes it has.
 pub(super) fn write(
@@ -112,6 +114,7 @@ pub(super) fn write(
     seal: &Seal,
     meta: &SnapshotMeta,
     state: &Snapshot,
+    closing: &CancellationToken,
 ) -> io::Result<u64> {
     let mut out = Out::create(path, disk, seal, meta)?;
     let mut encoder = RecordEncoder::new();
@@ -119,6 +122,9 @@ pub(super) fn write(
     for record in state.records() {
         encoder.push(&record, &mut clear);
         if clear.len() >= CHUNK {
+            if closing.is_cancelled() {
+                return Err(io::Error::other("the store is closed meanwhile"));
+            }
             out.put(&clear, MORE)?;
             clear.clear();
         }

@@ -9,6 +9,8 @@ use std::thread;
 
 use swarm_state::{Snapshot, State};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::file::{self, Restored, SnapshotFile};
 use crate::disk::{Disk, Step};
@@ -34,6 +36,9 @@ struct Inner {
     log: Log,
     current: Mutex<Option<Current>>,
     sending: Arc<()>,
+    /// Threads that work on files now.
+    threads: TaskTracker,
+    closing: CancellationToken,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +58,9 @@ impl Snapshots {
         named: Option<SnapshotRef>,
     ) -> Result<(Self, Option<(SnapshotMeta, State)>), OpenError> {
         let (current, sending) = (Mutex::new(None), Arc::new(()));
-        let this = Self(Arc::new(Inner { dir, disk, seal, log, current, sending }));
+        let (threads, closing) = (TaskTracker::new(), CancellationToken::new());
+        let inner = Inner { dir, disk, seal, log, current, sending, threads, closing };
+        let this = Self(Arc::new(inner));
         let Some(named) = named else {
             this.sweep(None)?;
             return Ok((this, None));
@@ -89,6 +96,14 @@ impl Snapshots {
         self.current().as_ref().map_or(0, |current| current.size)
     }
 
+    /// Has a snapshot that is being written given up; after that no file is touched any more.
+    /// What is left over is swept when the store is opened again.
+    pub(crate) async fn close(&self) {
+        self.0.closing.cancel();
+        self.0.threads.close();
+        self.0.threads.wait().await;
+    }
+
     /// Writes a snapshot on a thread of its own and puts it into use.
     pub(crate) async fn build(
         &self,
@@ -99,8 +114,8 @@ impl Snapshots {
         let temporary = self.temporary(&meta.snapshot_id);
         let (this, target, described) = (self.clone(), temporary.clone(), meta.clone());
         self.aside(move || {
-            let Inner { disk, seal, .. } = &*this.0;
-            file::write(&target, disk, seal, &described, &state).map(drop)
+            let Inner { disk, seal, closing, .. } = &*this.0;
+            file::write(&target, disk, seal, &described, &state, closing).map(drop)
         })
         .await?
         .map_err(StopReason::disk("write", &temporary))?;
@@ -201,8 +216,14 @@ impl Snapshots {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StopReason> {
+        // Taken before the look at `closing`: who closes then waits for this thread.
+        let working = self.0.threads.token();
+        if self.0.closing.is_cancelled() {
+            return Err(StopReason::ShutDown);
+        }
         let (done, result) = oneshot::channel();
         let body = move || {
+            let _working = working;
             if let Err(error) = rustix::process::nice(NICE) {
                 tracing::warn!(%error, "snapshots are written at normal priority");
             }

@@ -90,7 +90,7 @@ async fn nothing_is_readable_without_the_key() {
     let refused = Raft::open(options(dir.path()), other).await;
     assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{refused:?}");
     for path in files(dir.path()) {
-        let bytes = fs::read(&path).unwrap();
+        let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         for text in [&secret[..], b"readable-name"] {
             let found = bytes.windows(text.len()).any(|window| window == text);
             assert!(!found, "{path:?} shows {:?}", String::from_utf8_lossy(text));
@@ -174,6 +174,25 @@ impl Witness for Gate {
         }
         Ok(())
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_touches_the_files_after_a_shutdown() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = Gate::on(Step::SyncAll, ".tmp");
+    gate.close();
+    let limits = Limits { snapshot_after: 2_000, keep_log: 0, ..Limits::default() };
+    let options = Options { limits, ..options(dir.path()) };
+    let first = Arc::unwrap_or_clone(create("founding", &[1; 4_000]));
+    let disk = Disk::seen_by(gate.clone());
+    let raft = Raft::bootstrap_on(disk, options, sealer(), first).await.unwrap();
+    gate.reached().await;
+
+    let mut shutdown = std::pin::pin!(raft.shutdown());
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut shutdown).await;
+    assert!(early.is_err(), "a snapshot is still being written");
+    gate.open();
+    shutdown.await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
