@@ -76,6 +76,7 @@ impl Door {
                 Answer::Vote(response.map_err(|error| stopped(&error))?)
             }
             Ask::Ping => Answer::Done,
+            Ask::Held(id) => Answer::Held(self.raft.snapshots().held(&id)),
             Ask::Ready if self.raft.is_complete() => Answer::Done,
             Ask::Ready => Answer::Failed(Failure::Busy(RETRY_AFTER)),
             ask => {
@@ -107,14 +108,14 @@ impl Door {
                 asked.map_err(|error| stopped(&error))?;
                 Answer::Done
             }
-            Ask::Append { .. } | Ask::Vote(_) | Ask::Ping | Ask::Ready => {
+            Ask::Append { .. } | Ask::Vote(_) | Ask::Ping | Ask::Ready | Ask::Held(_) => {
                 return Err(Status::internal("raft's own question"));
             }
         })
     }
 
-    /// Takes a snapshot. What came of it is removed unless it is put to use, also when the caller
-    /// goes away in the middle.
+    /// Takes a snapshot. What came of it is kept when the caller goes away in the middle, and
+    /// removed when it is not put to use for another reason.
     pub(crate) async fn install(
         &self,
         mut frames: impl Stream<Item = Result<RaftFrame, Status>> + Send + Unpin + 'static,
@@ -136,13 +137,18 @@ impl Door {
         frames: &mut (impl Stream<Item = Result<RaftFrame, Status>> + Send + Unpin),
     ) -> Result<RaftFrame, Status> {
         let (from, part) = self.next(frames).await?;
-        let Part::Head(vote, meta) = part else {
+        let Part::Head(vote, meta, skipped) = part else {
             return Err(Status::invalid_argument("a snapshot begins with what it is"));
         };
-        let mut intake = self.raft.snapshots().take(meta.clone()).await.map_err(not_taken)?;
+        let taken = self.raft.snapshots().take(meta.clone(), skipped).await;
+        let mut intake = taken.map_err(not_taken)?;
         let used = match self.receive(frames, &mut intake).await {
             Ok(file) => self.raft.put_to_use(vote, meta, file).await,
-            Err(status) => Err(status),
+            Err(Broken::Line(status)) => {
+                intake.keep().await.map_err(|error| stopped(&error))?;
+                return Err(status);
+            }
+            Err(Broken::Content(status)) => Err(status),
         };
         let closed = intake.close().await;
         let vote = used?;
@@ -154,12 +160,15 @@ impl Door {
         &self,
         frames: &mut (impl Stream<Item = Result<RaftFrame, Status>> + Send + Unpin),
         intake: &mut Intake,
-    ) -> Result<crate::snapshot::SnapshotFile, Status> {
+    ) -> Result<crate::snapshot::SnapshotFile, Broken> {
+        let broken = |error| Broken::Content(not_taken(error));
         loop {
-            match self.next(frames).await?.1 {
-                Part::Piece(bytes, ends) => intake.piece(&bytes, ends).await.map_err(not_taken)?,
-                Part::End(digest) => return intake.finish(digest).await.map_err(not_taken),
-                Part::Head(..) => return Err(Status::invalid_argument("two heads")),
+            match self.next(frames).await.map_err(Broken::Line)?.1 {
+                Part::Piece(bytes, ends) => intake.piece(&bytes, ends).await.map_err(broken)?,
+                Part::End(digest) => return intake.finish(digest).await.map_err(broken),
+                Part::Head(..) => {
+                    return Err(Broken::Content(Status::invalid_argument("two heads")));
+                }
             }
         }
     }
@@ -194,6 +203,13 @@ impl Door {
             Status::permission_denied(format!("node {caller} is no manager of this cluster"))
         })
     }
+}
+
+/// Why a snapshot did not come to its end.
+enum Broken {
+    /// What came so far is good.
+    Line(Status),
+    Content(Status),
 }
 
 fn malformed(error: Malformed) -> Status {

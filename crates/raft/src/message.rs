@@ -39,6 +39,8 @@ pub(crate) enum Ask {
     Ready,
     /// Stand for election.
     Elect,
+    /// How much of the snapshot with this id came before its sender was cut off?
+    Held(String),
     /// Change who the members are, within the time.
     Change(Change, Duration),
 }
@@ -63,6 +65,8 @@ pub(crate) enum Answer {
     Proposed(Result<swarm_state::Accepted, Failure>, u64),
     ReadIndex(Option<LogId>),
     Done,
+    /// So many chunks of a snapshot.
+    Held(u32),
     /// The vote of the one who took the snapshot.
     Installed(Vote),
     Failed(Failure),
@@ -123,7 +127,7 @@ enum ChangeKind {
 
 #[derive(Clone, PartialEq, Message)]
 struct AskRecord {
-    #[prost(oneof = "AskKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "AskKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     kind: Option<AskKind>,
 }
 
@@ -145,6 +149,8 @@ enum AskKind {
     Change(ChangeRecord),
     #[prost(bool, tag = "8")]
     Ready(bool),
+    #[prost(string, tag = "9")]
+    Held(String),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -197,7 +203,7 @@ struct SpotRecord {
 
 #[derive(Clone, PartialEq, Message)]
 struct AnswerRecord {
-    #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     kind: Option<AnswerKind>,
 }
 
@@ -217,6 +223,8 @@ enum AnswerKind {
     Installed(VoteRecord),
     #[prost(message, tag = "7")]
     Failed(FailureRecord),
+    #[prost(uint32, tag = "8")]
+    Held(u32),
 }
 
 pub(crate) fn missing() -> Malformed {
@@ -259,6 +267,7 @@ impl Ask {
             Self::Ping => AskKind::Ping(true),
             Self::Ready => AskKind::Ready(true),
             Self::Elect => AskKind::Elect(true),
+            Self::Held(id) => AskKind::Held(id.clone()),
             Self::Change(change, within) => {
                 let kind = match change {
                     Change::Add(id, member) => ChangeKind::Add((*id, member).into()),
@@ -299,6 +308,7 @@ impl Ask {
             AskKind::Ping(_) => Self::Ping,
             AskKind::Ready(_) => Self::Ready,
             AskKind::Elect(_) => Self::Elect,
+            AskKind::Held(id) => Self::Held(id),
             AskKind::Change(change) => {
                 let within = millis(change.within_ms);
                 let change = match change.kind.ok_or_else(missing)? {
@@ -352,6 +362,7 @@ impl Answer {
                 AnswerKind::ReadIndex(SpotRecord { at: index.map(Into::into) })
             }
             Self::Done => AnswerKind::Done(true),
+            Self::Held(chunks) => AnswerKind::Held(*chunks),
             Self::Installed(vote) => AnswerKind::Installed((*vote).into()),
             Self::Failed(failure) => AnswerKind::Failed(failure.into()),
         };
@@ -388,6 +399,7 @@ impl Answer {
             }
             AnswerKind::ReadIndex(read) => Self::ReadIndex(read.at.map(Into::into)),
             AnswerKind::Done(_) => Self::Done,
+            AnswerKind::Held(chunks) => Self::Held(chunks),
             AnswerKind::Installed(vote) => Self::Installed(vote.into()),
             AnswerKind::Failed(failure) => Self::Failed(failure.try_into()?),
         })

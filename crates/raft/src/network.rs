@@ -23,7 +23,10 @@ use crate::leadership::{Leadership, Voice};
 use crate::link::Link;
 use crate::message::{Answer, Ask};
 use crate::snapshot::Snapshots;
-use crate::type_config::{Member, MemberId, Types, Vote};
+use crate::type_config::{Member, MemberId, SnapshotMeta, Types, Vote};
+
+/// How long a member may take to say what it has of a snapshot.
+const HELD_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes clients.
 #[derive(Clone)]
@@ -71,10 +74,21 @@ impl Client {
         answered.map_err(|lost| failed(&lost))
     }
 
+    /// How many chunks of the snapshot the member has from before; who does not know has none.
+    async fn held(&self, meta: &SnapshotMeta) -> u32 {
+        let ask = Ask::Held(meta.snapshot_id.clone());
+        match self.network.link.ask((self.to, &self.member), &ask, HELD_PATIENCE).await {
+            Ok(Answer::Held(chunks)) => chunks,
+            _ => 0,
+        }
+    }
+
     /// Sends the snapshot; `None` when nobody came to take it.
     async fn send(&self, vote: Vote, snapshot: Snapshot<Types>) -> Result<Answer, Lost> {
+        let Snapshot { meta, snapshot } = snapshot;
+        let skipped = self.held(&meta).await;
         let (parts, outgoing) = Link::parts();
-        let reading = self.network.snapshots.send(vote, snapshot.meta, *snapshot.snapshot, parts);
+        let reading = self.network.snapshots.send(vote, meta, *snapshot, skipped, parts);
         let sending = self.network.link.install((self.to, &self.member), outgoing);
         let (read, sent) = tokio::join!(reading, sending);
         if let Err(reason) = read {
@@ -126,7 +140,7 @@ impl RaftNetwork<Types> for Client {
         match sent {
             Ok(Answer::Installed(vote)) => Ok(SnapshotResponse::new(vote)),
             Ok(_) => Err(Unreachable::new(&unexpected()).into()),
-            // Whatever it was, the whole snapshot goes again: not at once.
+            // Whatever it was, it is sent again: not at once, and only what did not come.
             Err(lost) => {
                 tracing::warn!(member = %self.member, %lost, "a snapshot was not taken");
                 Err(Unreachable::new(&lost).into())

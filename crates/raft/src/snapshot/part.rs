@@ -10,8 +10,9 @@ use crate::type_config::{SnapshotMeta, Vote};
 /// A part of a snapshot on its way.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// What it is; first.
-    Head(Vote, SnapshotMeta),
+    /// What it is, and how many chunks are left out at its beginning because they came before;
+    /// first.
+    Head(Vote, SnapshotMeta, u32),
     /// The next bytes; `true` when a chunk ends with them.
     Piece(Vec<u8>, bool),
     /// Digest of the bytes of all pieces; last.
@@ -40,6 +41,8 @@ struct HeadRecord {
     vote: VoteRecord,
     #[prost(message, required, tag = "2")]
     meta: SnapshotMetaRecord,
+    #[prost(uint32, tag = "3")]
+    skipped: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -53,9 +56,11 @@ struct PieceRecord {
 impl Part {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let kind = match self {
-            Self::Head(vote, meta) => {
-                PartKind::Head(HeadRecord { vote: (*vote).into(), meta: meta.into() })
-            }
+            Self::Head(vote, meta, skipped) => PartKind::Head(HeadRecord {
+                vote: (*vote).into(),
+                meta: meta.into(),
+                skipped: *skipped,
+            }),
             Self::Piece(bytes, ends) => {
                 PartKind::Piece(PieceRecord { bytes: bytes.clone(), ends: *ends })
             }
@@ -66,7 +71,9 @@ impl Part {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         Ok(match PartRecord::decode(bytes)?.kind.ok_or_else(missing)? {
-            PartKind::Head(head) => Self::Head(head.vote.into(), head.meta.try_into()?),
+            PartKind::Head(HeadRecord { vote, meta, skipped }) => {
+                Self::Head(vote.into(), meta.try_into()?, skipped)
+            }
             PartKind::Piece(piece) => Self::Piece(piece.bytes, piece.ends),
             PartKind::End(digest) => {
                 let digest = digest.try_into();

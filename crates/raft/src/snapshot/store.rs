@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::file::{self, Restored, SnapshotFile};
+use super::transfer::Arrival;
 use crate::disk::{Disk, Step};
 use crate::error::{OpenError, StopReason};
 use crate::fault::panic_message;
@@ -36,6 +37,8 @@ struct Inner {
     log: Log,
     current: Mutex<Option<Current>>,
     sending: Arc<()>,
+    /// What came of a snapshot whose sender was cut off.
+    kept: Mutex<Option<Arrival>>,
     /// Threads that work on files now.
     threads: TaskTracker,
     closing: CancellationToken,
@@ -59,7 +62,8 @@ impl Snapshots {
     ) -> Result<(Self, Option<(SnapshotMeta, State)>), OpenError> {
         let (current, sending) = (Mutex::new(None), Arc::new(()));
         let (threads, closing) = (TaskTracker::new(), CancellationToken::new());
-        let inner = Inner { dir, disk, seal, log, current, sending, threads, closing };
+        let kept = Mutex::new(None);
+        let inner = Inner { dir, disk, seal, log, current, sending, kept, threads, closing };
         let this = Self(Arc::new(inner));
         let Some(named) = named else {
             this.sweep(None)?;
@@ -102,6 +106,7 @@ impl Snapshots {
         self.0.closing.cancel();
         self.0.threads.close();
         self.0.threads.wait().await;
+        self.kept().take();
     }
 
     /// Writes a snapshot on a thread of its own and puts it into use.
@@ -120,6 +125,10 @@ impl Snapshots {
         .await?
         .map_err(StopReason::disk("write", &temporary))?;
         self.adopt(&temporary, meta).await
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Option<Arrival>> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn parts(&self) -> (&Disk, &Seal, &Log) {
@@ -196,6 +205,7 @@ impl Snapshots {
         if let Some(before) = before.filter(|before| before.file.path != path) {
             self.remove(&before.file.path).await?;
         }
+        self.forget_kept().await?;
         Ok((current.meta, current.file))
     }
 

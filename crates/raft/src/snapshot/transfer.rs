@@ -5,9 +5,14 @@
 //! the clear bytes of all chunks. A file that came whole is read once, synced and given its
 //! name before raft hears of it: what raft does then, and what the log drops, is about a
 //! snapshot that is there.
+//!
+//! What came whole of a snapshot whose sender was cut off is kept, of one at most, until the
+//! sender goes on from there, another snapshot comes or the store is closed: on a bad line a
+//! large one would else never arrive.
 
 use std::io;
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -41,13 +46,14 @@ impl IntakeError {
 }
 
 impl Snapshots {
-    /// Sends a snapshot in parts, until nobody takes them any more. An error means that the file
-    /// cannot be read.
+    /// Sends a snapshot in parts, without its first `skipped` chunks, until nobody takes them any
+    /// more. An error means that the file cannot be read.
     pub(crate) async fn send(
         &self,
         vote: Vote,
         meta: SnapshotMeta,
         file: SnapshotFile,
+        skipped: u32,
         to: mpsc::Sender<Part>,
     ) -> Result<(), StopReason> {
         let (sending, seal, path) = (self.sending(), self.parts().1.clone(), file.path.clone());
@@ -55,9 +61,14 @@ impl Snapshots {
             let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
             let _sending = sending;
             let mut digest = Sha256::new();
-            to.blocking_send(Part::Head(vote, meta.clone())).map_err(gone)?;
+            to.blocking_send(Part::Head(vote, meta.clone(), skipped)).map_err(gone)?;
+            let mut left = skipped;
             file::chunks(&file, &seal, &meta, |clear| {
                 digest.update(&clear);
+                if left > 0 {
+                    left -= 1;
+                    return Ok(());
+                }
                 let mut pieces = clear.chunks(PIECE).peekable();
                 while let Some(piece) = pieces.next() {
                     let ends = pieces.peek().is_none();
@@ -74,19 +85,43 @@ impl Snapshots {
         }
     }
 
-    /// Begins to take a snapshot.
-    pub(crate) async fn take(&self, meta: SnapshotMeta) -> Result<Intake, IntakeError> {
+    /// Chunks that are here of the snapshot with this id, whose sender was cut off.
+    pub(crate) fn held(&self, id: &str) -> u32 {
+        let kept = self.kept();
+        kept.as_ref().filter(|kept| kept.meta.snapshot_id == id).map_or(0, |kept| kept.chunks)
+    }
+
+    /// Begins to take a snapshot, or goes on after the chunks that are here.
+    pub(crate) async fn take(
+        &self,
+        meta: SnapshotMeta,
+        skipped: u32,
+    ) -> Result<Intake, IntakeError> {
         snapshot_id(&meta.snapshot_id).map_err(IntakeError::sent)?;
+        let goes_on = |kept: &Arrival| {
+            skipped > 0 && (&kept.meta, kept.chunks) == (&meta, skipped) && kept.out.is_some()
+        };
+        if let Some(arrival) = self.kept().take_if(|kept| goes_on(kept)) {
+            return Ok(Intake { snapshots: self.clone(), arrival });
+        }
+        if skipped > 0 {
+            return Err(IntakeError::sent("its first chunks are not here"));
+        }
+        self.forget_kept().await?;
+        self.begin(meta).await
+    }
+
+    async fn begin(&self, meta: SnapshotMeta) -> Result<Intake, IntakeError> {
         let path = self.temporary(&hex(&rand::random::<[u8; 16]>()));
         let (disk, seal, _) = self.parts();
         let (disk, seal, described, target) =
             (disk.clone(), seal.clone(), meta.clone(), path.clone());
         let out = self.aside(move || Out::create(&target, &disk, &seal, &described)).await?;
         let (clear, digest) = (Vec::new(), Sha256::new());
-        let mut intake =
-            Intake { snapshots: self.clone(), meta, out: None, path: path.clone(), clear, digest };
+        let arrival = Arrival { meta, out: None, path: path.clone(), clear, digest, chunks: 0 };
+        let mut intake = Intake { snapshots: self.clone(), arrival };
         match out {
-            Ok(out) => intake.out = Some(out),
+            Ok(out) => intake.arrival.out = Some(out),
             Err(error) => {
                 // On a full disk the file may be there, and every retry would leave one more.
                 intake.close().await?;
@@ -95,54 +130,87 @@ impl Snapshots {
         }
         Ok(intake)
     }
+
+    /// Removes what is kept of a snapshot that was cut off.
+    pub(super) async fn forget_kept(&self) -> Result<(), StopReason> {
+        let kept = self.kept().take();
+        match kept {
+            Some(kept) if kept.path.exists() => self.remove(&kept.path).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What came of a snapshot so far.
+pub(super) struct Arrival {
+    meta: SnapshotMeta,
+    /// Gone after a failure.
+    out: Option<Out>,
+    path: PathBuf,
+    /// Bytes of the chunk that is arriving.
+    clear: Vec<u8>,
+    /// Of all chunks that came whole, as many as `chunks`.
+    digest: Sha256,
+    chunks: u32,
+}
+
+impl std::fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, chunks, .. } = self;
+        f.debug_struct("Arrival")
+            .field("path", path)
+            .field("chunks", chunks)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A snapshot that is arriving. Dropping it leaves a file that the next start removes; `close`
-/// removes it at once.
+/// removes it at once, `keep` has the sender go on from here.
 pub(crate) struct Intake {
     snapshots: Snapshots,
-    meta: SnapshotMeta,
-    out: Option<Out>,
-    path: std::path::PathBuf,
-    clear: Vec<u8>,
-    digest: Sha256,
+    arrival: Arrival,
 }
 
 impl Intake {
     /// Takes the next bytes.
     pub(crate) async fn piece(&mut self, bytes: &[u8], ends: bool) -> Result<(), IntakeError> {
-        if self.clear.len() + bytes.len() > CHUNK_LIMIT {
+        let arrival = &mut self.arrival;
+        if arrival.clear.len() + bytes.len() > CHUNK_LIMIT {
             return Err(IntakeError::sent("a chunk is too large"));
         }
-        self.clear.extend_from_slice(bytes);
+        arrival.clear.extend_from_slice(bytes);
         if !ends {
             return Ok(());
         }
-        let clear = mem::take(&mut self.clear);
-        self.digest.update(&clear);
-        let Some(mut out) = self.out.take() else {
+        let clear = mem::take(&mut arrival.clear);
+        arrival.digest.update(&clear);
+        let Some(mut out) = arrival.out.take() else {
             return Err(IntakeError::sent("a piece after a failure"));
         };
         let written = self.snapshots.aside(move || out.chunk(&clear).map(|()| out)).await?;
-        self.out = Some(written.map_err(StopReason::disk("write", &self.path))?);
+        arrival.out = Some(written.map_err(StopReason::disk("write", &arrival.path))?);
+        arrival.chunks += 1;
         Ok(())
     }
 
     /// Everything has come: checks it, makes it durable and gives it its name. The log may from
     /// now on be dropped in favor of it.
     pub(crate) async fn finish(&mut self, digest: [u8; 32]) -> Result<SnapshotFile, IntakeError> {
-        if !self.clear.is_empty() || <[u8; 32]>::from(self.digest.finalize_reset()) != digest {
+        let Self { snapshots, arrival } = self;
+        let came = <[u8; 32]>::from(arrival.digest.finalize_reset());
+        if !arrival.clear.is_empty() || came != digest {
             return Err(IntakeError::sent("what came is not what was sent"));
         }
-        let (Some(out), Some(last)) = (self.out.take(), self.meta.last_log_id) else {
+        let (Some(out), Some(last)) = (arrival.out.take(), arrival.meta.last_log_id) else {
             return Err(IntakeError::sent("the snapshot is of nothing"));
         };
-        let id = snapshot_id(&self.meta.snapshot_id).map_err(IntakeError::sent)?;
-        let (disk, seal, log) = self.snapshots.parts();
-        let (log, disk, seal, meta) = (log.clone(), disk.clone(), seal.clone(), self.meta.clone());
-        let (from, to) = (self.path.clone(), self.snapshots.path(&self.meta));
-        let (source, target) = (from.clone(), to.clone());
-        let taken = self.snapshots.aside(move || {
+        let meta = arrival.meta.clone();
+        let id = snapshot_id(&meta.snapshot_id).map_err(IntakeError::sent)?;
+        let (disk, seal, log) = snapshots.parts();
+        let (log, disk, seal) = (log.clone(), disk.clone(), seal.clone());
+        let (source, to) = (arrival.path.clone(), snapshots.path(&meta));
+        let target = to.clone();
+        let taken = snapshots.aside(move || {
             out.finish().map_err(StopReason::disk("write", &source))?;
             let read = file::read(&source, &seal, &id, &meta);
             let (_, state) = read.map_err(IntakeError::sent)?;
@@ -152,17 +220,28 @@ impl Intake {
             Ok::<_, IntakeError>((Arc::new(file), state))
         });
         let (file, state) = taken.await??;
-        self.path.clone_from(&to);
+        arrival.path.clone_from(&to);
         log.expect_snapshot(Some(SnapshotRef { id, last }));
         let restored = Restored::default();
         restored.put(state);
         Ok(SnapshotFile { path: to, file, state: restored })
     }
 
+    /// Keeps the chunks that came, for the sender to go on from.
+    pub(crate) async fn keep(mut self) -> Result<(), StopReason> {
+        if self.arrival.chunks == 0 || self.arrival.out.is_none() {
+            return self.close().await;
+        }
+        self.arrival.clear = Vec::new();
+        *self.snapshots.kept() = Some(self.arrival);
+        Ok(())
+    }
+
     /// Forgets it, unless it came into use.
     pub(crate) async fn close(self) -> Result<(), StopReason> {
-        self.snapshots.parts().2.expect_snapshot(None);
-        let used = self.snapshots.get().is_some_and(|(_, file)| file.path == self.path);
-        if used || !self.path.exists() { Ok(()) } else { self.snapshots.remove(&self.path).await }
+        let Self { snapshots, arrival } = self;
+        snapshots.parts().2.expect_snapshot(None);
+        let used = snapshots.get().is_some_and(|(_, file)| file.path == arrival.path);
+        if used || !arrival.path.exists() { Ok(()) } else { snapshots.remove(&arrival.path).await }
     }
 }

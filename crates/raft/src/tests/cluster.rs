@@ -32,6 +32,8 @@ struct Faults {
     twice: u32,
     /// Longest a frame takes.
     delay: Duration,
+    /// Frames of a snapshot after which the line breaks, each time.
+    breaks_after: Option<usize>,
 }
 
 pub(super) struct Net {
@@ -50,6 +52,11 @@ impl Net {
     pub(super) fn weather(&self, lost: u32, twice: u32, delay: Duration) {
         let mut faults = self.faults.lock().unwrap();
         (faults.lost, faults.twice, faults.delay) = (lost, twice, delay);
+    }
+
+    /// Lets the line break after that many frames of a snapshot, each time it is sent.
+    pub(super) fn break_snapshots(&self, after: usize) {
+        self.faults.lock().unwrap().breaks_after = Some(after);
     }
 
     /// Nothing goes from the first to the second.
@@ -126,11 +133,15 @@ impl Wire for End {
             let (there, door) = self.net.door(addr)?;
             let net = self.net.clone();
             let me = self.me;
+            let mut left = net.faults.lock().unwrap().breaks_after.unwrap_or(usize::MAX);
             let arriving = stream::poll_fn(move |context| match frames.poll_recv(context) {
-                std::task::Poll::Ready(Some(_)) if !net.passes(me, there) => {
+                std::task::Poll::Ready(Some(_)) if left == 0 || !net.passes(me, there) => {
                     std::task::Poll::Ready(Some(Err(tonic::Status::unavailable("cut"))))
                 }
-                frame => frame.map(|frame| frame.map(Ok)),
+                frame => {
+                    left -= usize::from(frame.is_ready());
+                    frame.map(|frame| frame.map(Ok))
+                }
             });
             door.install(arriving).await.map_err(lost)
         })

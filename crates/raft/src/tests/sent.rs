@@ -107,25 +107,62 @@ async fn a_crash_anywhere_while_a_snapshot_is_installed_loses_nothing() {
     cluster.end().await;
 }
 
-/// A link that flaps must not fill the disk.
+/// Each time less comes than the whole, so it has to go on where it was cut off.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_goes_away_leaves_nothing() {
+async fn a_snapshot_arrives_over_a_line_that_breaks_again_and_again() {
+    let limits = Limits { snapshot_after: 2_000_000, keep_log: 0, ..Limits::default() };
+    let mut cluster = Cluster::of(1, 15, limits).await;
+    // Two chunks: three of these are 11 pieces, two are 7.
+    for number in 0..5 {
+        cluster.put(0, &format!("large-{number}"), &[7; 450_000]).await;
+    }
+    let dropped = || cluster.raft(0).0.raft.metrics().borrow().purged.is_some();
+    eventually("a log without its beginning", dropped).await;
+    cluster.net.break_snapshots(13);
+    cluster.join(1).await;
+
+    cluster.add(1).await;
+
+    let snapshot = cluster.read(1).await;
+    for number in 0..5 {
+        assert!(get(&snapshot, &format!("large-{number}")).is_some(), "{number}");
+    }
+    let files = || std::fs::read_dir(cluster.dir(1).join("snapshots")).unwrap().count();
+    eventually("nothing is left over", || files() == 1).await;
+    cluster.end().await;
+}
+
+/// A link that flaps must not fill the disk: of one that is cut off at most one file is kept, and
+/// it goes with the next snapshot or the next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_that_go_away_leave_one_file() {
     let cluster = Cluster::of(1, 14, Limits::default()).await;
     let raft = cluster.raft(0);
     let files = || std::fs::read_dir(cluster.dir(0).join("snapshots")).unwrap().count();
-    let (sender, frames) = mpsc::channel(1);
-    let door = Door::new(raft.clone());
-    let call = tokio::spawn(async move { door.install(ReceiverStream::new(frames).map(Ok)).await });
-    let meta = SnapshotMeta { snapshot_id: hex(&[3; 16]), ..SnapshotMeta::default() };
-    let head = Part::Head(Vote::new(1, 1), meta).encode();
-    sender.send(raft.link().frame(raft.link().me(), head)).await.unwrap();
-    eventually("begun", || files() == 1).await;
+    // One chunk of each comes; of the last none.
+    for (id, chunks) in [(3, 1), (4, 1), (5, 0)] {
+        let (sender, frames) = mpsc::channel(1);
+        let door = Door::new(raft.clone());
+        let arriving = ReceiverStream::new(frames).map(Ok);
+        let call = tokio::spawn(async move { door.install(arriving).await });
+        let meta = SnapshotMeta { snapshot_id: hex(&[id; 16]), ..SnapshotMeta::default() };
+        let mut parts = vec![Part::Head(Vote::new(1, 1), meta.clone(), 0)];
+        parts.extend((0..chunks).map(|_| Part::Piece(vec![1], true)));
+        for part in parts {
+            let frame = raft.link().frame(raft.link().me(), part.encode());
+            sender.send(frame).await.unwrap();
+        }
+        // The task takes one after the other, so it has taken all but the last now.
+        eventually("taken", || sender.capacity() == 1).await;
 
-    call.abort();
-    assert!(call.await.unwrap_err().is_cancelled());
-    drop(sender);
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        drop(sender);
 
-    eventually("removed", || files() == 0).await;
+        let held = || raft.snapshots().held(&meta.snapshot_id);
+        eventually("kept", || held() == chunks && files() == chunks as usize).await;
+        eventually("ended", || raft.installing().try_lock().is_ok()).await;
+    }
     assert!(Door::new(raft.clone()).install(futures::stream::empty()).await.is_err());
     cluster.end().await;
 }
