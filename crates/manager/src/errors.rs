@@ -9,6 +9,9 @@ use tonic::{Code, Status};
 /// Trailer that says after how many milliseconds a busy manager may be asked again.
 pub(crate) const RETRY_AFTER: &str = "retry-after-ms";
 
+/// A part of the time in which another manager begins to lead: callers try a few times.
+const ELECTION: Duration = Duration::from_millis(600);
+
 pub(crate) fn refused(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::NotFound(_) => Code::NotFound,
@@ -34,9 +37,10 @@ pub(crate) fn not_proposed(error: &ProposeError) -> Status {
             ))
         }
         ProposeError::TooLarge { .. } => Status::invalid_argument(text),
-        ProposeError::NotLeader { .. } => Status::unavailable(format!(
-            "{text}; nothing was changed: try again, or ask the leader"
-        )),
+        ProposeError::NotLeader { .. } => {
+            let text = format!("{text}; nothing was changed: try again, or ask the leader");
+            later(Status::unavailable(text), ELECTION)
+        }
     }
 }
 
@@ -67,7 +71,11 @@ pub(crate) fn not_changed(error: &MembershipError) -> Status {
 }
 
 fn busy(text: String, retry_after: Duration) -> Status {
-    let mut status = Status::resource_exhausted(text);
+    later(Status::resource_exhausted(text), retry_after)
+}
+
+/// Asks the caller to try again after that time.
+fn later(mut status: Status, retry_after: Duration) -> Status {
     let millis = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
     status.metadata_mut().insert(RETRY_AFTER, millis.into());
     status
