@@ -14,8 +14,9 @@ use swarm_types::{Meta, Timestamp};
 pub(crate) use node::node;
 pub(crate) use service::service;
 
-/// What `swarm info` knows, under the keys of Docker's `Swarm` section.
-pub(crate) fn info(info: &Info) -> Value {
+/// What `swarm info` knows, under the keys of Docker's `Swarm` section; `expires` is when the
+/// node's certificate does.
+pub(crate) fn info(info: &Info, expires: Option<Timestamp>) -> Value {
     let text = |id: Option<String>| Value::from(id.unwrap_or_default());
     let id = text(info.cluster.map(|id| id.to_string()));
     let cluster = Fields::default().with("ID", id);
@@ -35,6 +36,7 @@ pub(crate) fn info(info: &Info) -> Value {
         .with("Cluster", cluster)
         .with("Leader", text(info.leader.map(|id| id.to_string())))
         .with_some("Reachable", reachable)
+        .with_some("CertificateExpiresAt", expires.map(time))
         .with("RaftIndex", info.applied_index);
     Fields::default()
         .with("Swarm", swarm)
