@@ -6,6 +6,12 @@ use clap::{Command, Error};
 
 use crate::options::Cli;
 
+/// Commands of Docker's that come later, by the one they belong to.
+const LATER: [(&str, &[&str]); 2] = [
+    ("swarm", &["config", "network", "plugin", "secret", "stack", "system"]),
+    ("swarm image", &["build", "history", "import", "inspect", "push", "save", "tag"]),
+];
+
 /// What to print for an error of the command line `args`, which begins with the program. Help
 /// and versions are printed as they are.
 pub(crate) fn text(error: &Error, args: &[String]) -> String {
@@ -81,7 +87,9 @@ fn sentence(error: &Error, path: &str) -> String {
         },
         ErrorKind::InvalidSubcommand => {
             let word = given(ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!("unknown command: {path} {word}")
+            let known = LATER.iter().any(|(of, words)| *of == path && words.contains(&&*word));
+            let what = if known { "not supported yet" } else { "unknown command" };
+            format!("{what}: {path} {word}")
         }
         ErrorKind::MissingRequiredArgument => format!("'{path}' requires {arg}"),
         ErrorKind::ArgumentConflict => {
@@ -171,6 +179,8 @@ mod tests {
             ("swarm service update a b", "'swarm service update' takes no argument \"b\""),
             ("swarm service update", "'swarm service update' requires <SERVICE>"),
             ("swarm service foo", "unknown command: swarm service foo"),
+            ("swarm network ls", "not supported yet: swarm network"),
+            ("swarm image tag a b", "not supported yet: swarm image tag"),
             ("swarm service inspect --pretty -f x web", "conflicting options: --pretty and -f"),
         ] {
             let told = told(line);

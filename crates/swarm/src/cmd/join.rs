@@ -17,7 +17,7 @@ pub(crate) struct Join {
     /// Address the other nodes reach this one at; the one the managers see when left out
     #[arg(long, default_value = "", value_name = "IP|INTERFACE[:PORT]", hide_default_value = true)]
     advertise_addr: String,
-    /// Address to listen on as a manager (not supported yet: set it on the daemon)
+    /// Address to listen on as a manager (not taken here: `swarm daemon --listen-addr` sets it)
     #[arg(long, default_value = "", value_name = "IP:PORT", hide_default_value = true)]
     listen_addr: String,
     /// active, pause (takes no tasks) or drain (the same, and gives up those it has)
