@@ -10,6 +10,7 @@ use containerd_client::services::v1::{
 use tokio::time::{Instant, sleep};
 
 use crate::error::Tolerate;
+use crate::image::Dropped;
 use crate::rpc::{QUICK, rpc};
 use crate::{Error, Runtime, Spare, lease};
 
@@ -55,8 +56,9 @@ impl Runtime {
         let request = ListImagesRequest::default();
         let images = rpc("list images", QUICK, self.link.images().list(request)).await?.images;
         for image in images {
-            self.drop_name(&image.name, Spare::Used).await?;
-            purged.images.push(image.name);
+            if self.drop_name(&image, Spare::Used).await? == Dropped::Gone {
+                purged.images.push(image.name);
+            }
         }
         // The last of them, at its end, takes with it what nothing refers to.
         let last = lease::take(&self.link, "purge").await?;

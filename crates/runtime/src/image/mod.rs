@@ -31,6 +31,7 @@ use crate::{Error, Options, Runtime, full_name, lease};
 pub(crate) use config::nullable;
 pub use config::{Healthcheck, ImageConfig};
 pub use pull::{Phase, Progress};
+pub(crate) use remove::Dropped;
 pub use remove::{Removed, Spare};
 use shared::Facts;
 pub(crate) use shared::Shared;

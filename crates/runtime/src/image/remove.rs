@@ -27,6 +27,14 @@ pub enum Spare {
 /// Fewest digits of a digest that stand for an image.
 const DIGITS: usize = 6;
 
+/// What became of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Dropped {
+    Gone,
+    /// It names another image by now.
+    Moved,
+}
+
 impl Runtime {
     /// Drops a name, or the names of the image whose digest begins so, unless `spare` keeps them.
     ///
@@ -49,8 +57,9 @@ impl Runtime {
         }
         let mut untagged = Vec::new();
         for record in records {
-            self.drop_name(&record.name, spare).await?;
-            untagged.push(record.name);
+            if self.drop_name(&record, spare).await? == Dropped::Gone {
+                untagged.push(record.name);
+            }
         }
         self.images.facts.forget(&digest);
         // What is collected at the end of a lease is what nothing refers to.
@@ -65,13 +74,19 @@ impl Runtime {
         Ok(Removed { untagged, deleted })
     }
 
-    /// Drops it while no container is made of it, so that none loses its image half-way.
-    pub(crate) async fn drop_name(&self, name: &str, spare: Spare) -> Result<(), Error> {
+    /// Drops it while no container is made of it, so that none loses its image half-way. A name
+    /// that a pull has moved since `record` was read stays: it is another image's now.
+    pub(crate) async fn drop_name(&self, record: &Record, spare: Spare) -> Result<Dropped, Error> {
+        let name = &record.name;
         let _alone = self.images.records.lock(name).await;
+        let present = self.record(name.clone()).await?;
+        if present.is_some_and(|present| digest(&present) != digest(record)) {
+            return Ok(Dropped::Moved);
+        }
         unused(&self.containers().await?, name, spare)?;
-        let request = DeleteImageRequest { name: name.into(), ..DeleteImageRequest::default() };
+        let request = DeleteImageRequest { name: name.clone(), ..DeleteImageRequest::default() };
         rpc("delete image", QUICK, self.link.images().delete(request)).await.or_absent()?;
-        Ok(())
+        Ok(Dropped::Gone)
     }
 
     /// The record of that name, or those of the digest that begins so.

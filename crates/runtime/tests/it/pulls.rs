@@ -102,6 +102,30 @@ async fn a_container_is_made_whole_or_not_at_all_while_its_image_goes() {
     }
 }
 
+/// Whichever is first: a name that was moved to another image meanwhile is not the old one's.
+#[tokio::test]
+async fn removing_an_image_by_its_digest_spares_a_name_that_moves() {
+    let world = World::empty().await;
+    let of = |code: &str| {
+        let config = Config { cmd: vec!["exit".into(), code.into()], ..Config::default() };
+        let mut bytes = Vec::new();
+        busybox("web:1", &config, Layers::Plain).write(Format::Oci, &mut bytes).unwrap();
+        bytes
+    };
+    let (mut old, mut new) = (of("1"), of("2"));
+    for _ in 0..20 {
+        let digest = world.load(&old).await.unwrap()[0].digest.clone();
+
+        let (removed, moved) =
+            tokio::join!(world.runtime.remove_image(&digest, Spare::Running), world.load(&new));
+
+        let moved = &moved.unwrap()[0];
+        let found = world.runtime.image("web:1").await.unwrap();
+        assert_eq!(found.map(|it| it.digest).as_ref(), Some(&moved.digest), "{removed:?}");
+        std::mem::swap(&mut old, &mut new);
+    }
+}
+
 #[tokio::test]
 async fn a_broken_connection_goes_on_where_it_broke() {
     let world = World::empty().await;
