@@ -154,7 +154,11 @@ impl Links {
             };
             match news.map(|(news, _)| news.payload) {
                 Some(NetlinkPayload::InnerMessage(news)) if !matters(&news) => {}
-                Some(_) => return,
+                Some(_) => {
+                    // The caller looks at everything after this: what is queued is part of that.
+                    while self.news.try_recv().is_ok() {}
+                    return;
+                }
                 None => return self.reopen().await,
             }
         }

@@ -3,15 +3,17 @@ use std::time::Duration;
 
 use swarm_types::spec::service::Protocol::Tcp;
 
+use futures::FutureExt;
 use rtnetlink::LinkUnspec;
 use rtnetlink::packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE};
+use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::LinkAttribute;
 
 use super::world::{HOST, ask, eventually, gateway, host, links, port, question, serve, within};
 use crate::netlink::Message;
 use crate::netlink::Socket;
 use crate::netlink::nft::{self, Family};
-use crate::netlink::route::{self, Route};
+use crate::netlink::route::{self, Links, Route};
 use crate::table;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -147,6 +149,26 @@ fn what_is_right_is_not_written_again() {
 
         assert_eq!(handles(&mut socket), before);
         assert_eq!(before.len(), 7);
+    });
+}
+
+/// Whoever heard looks at everything: a burst of news is one reason for that, not many.
+#[test]
+fn a_burst_of_news_is_heard_once() {
+    host(|_| async {
+        let mut news = Links::listen().unwrap();
+        within(None, || {
+            let mut route = Route::open().unwrap();
+            for _ in 0..2 {
+                let bridge = route::create_bridge("other0", [2, 66, 1, 1, 1, 1]);
+                route.send([bridge, route::delete_link("other0")]).unwrap();
+            }
+        });
+        let gone = |news: &RouteNetlinkMessage| matches!(news, RouteNetlinkMessage::DelLink(_));
+
+        tokio::time::timeout(5 * SECOND, news.heard(gone)).await.unwrap();
+
+        assert_eq!(news.heard(gone).now_or_never(), None);
     });
 }
 
