@@ -30,7 +30,15 @@ const fn nobody(subnet: u8) -> Mac {
 }
 
 /// The cuts that set `group` apart from `others`. Within the group nothing changes.
-pub(crate) fn cuts(group: &[String], others: &[String], direction: Direction) -> BTreeSet<Cut> {
+///
+/// # Errors
+///
+/// [`DevError::Refused`] when nothing is to be cut: a test that goes on would test nothing.
+pub(crate) fn cuts(
+    group: &[String],
+    others: &[String],
+    direction: Direction,
+) -> Result<BTreeSet<Cut>, DevError> {
     let mut cuts = BTreeSet::new();
     for node in group {
         for other in others.iter().filter(|other| !group.contains(other)) {
@@ -42,7 +50,11 @@ pub(crate) fn cuts(group: &[String], others: &[String], direction: Direction) ->
             }
         }
     }
-    cuts
+    if cuts.is_empty() {
+        let why = "that cuts nobody off: name some nodes, and others with --from if it is not all";
+        return Err(DevError::Refused(why.to_owned()));
+    }
+    Ok(cuts)
 }
 
 /// Brings a node's namespace to what the record says.
@@ -77,11 +89,20 @@ mod tests {
     #[test]
     fn one_way_is_seen_from_those_cut_off() {
         let cut = |from: &str, to: &str| Cut { from: from.into(), to: to.into() };
-        let of = |direction| cuts(&names(&["m1"]), &names(&["m1", "w1"]), direction);
+        let of = |direction| cuts(&names(&["m1"]), &names(&["m1", "w1"]), direction).unwrap();
 
         assert_eq!(of(Direction::In), [cut("w1", "m1")].into());
         assert_eq!(of(Direction::Out), [cut("m1", "w1")].into());
         assert_eq!(of(Direction::Both), [cut("m1", "w1"), cut("w1", "m1")].into());
+    }
+
+    #[test]
+    fn a_cut_of_nothing_is_refused() {
+        for (group, others) in [(&["m1"][..], &["m1"][..]), (&[], &["m1"]), (&["m1"], &[])] {
+            let refused = cuts(&names(group), &names(others), Direction::Both);
+
+            assert!(matches!(refused, Err(DevError::Refused(_))), "{group:?} {others:?}");
+        }
     }
 
     proptest! {
@@ -92,7 +113,7 @@ mod tests {
             let (group, others) = (names(&group), names(&others));
 
             let [both, inward, outward] = [Direction::Both, Direction::In, Direction::Out]
-                .map(|direction| cuts(&group, &others, direction));
+                .map(|direction| cuts(&group, &others, direction).unwrap_or_default());
 
             prop_assert!(inward.is_disjoint(&outward));
             prop_assert_eq!(&inward | &outward, both.clone());

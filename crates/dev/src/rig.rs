@@ -222,7 +222,7 @@ impl Rig {
     ///
     /// # Errors
     ///
-    /// [`DevError::NoNode`].
+    /// [`DevError::NoNode`]; [`DevError::Refused`] when nothing is to be cut.
     pub async fn partition(
         &self,
         nodes: Vec<String>,
@@ -236,7 +236,7 @@ impl Rig {
                 true => record.shape.nodes().into_iter().map(Member::name).collect(),
                 false => from,
             };
-            record.cuts.extend(partition::cuts(&nodes, &others, direction));
+            record.cuts.extend(partition::cuts(&nodes, &others, direction)?);
             rig.cut(&record)
         })
         .await
