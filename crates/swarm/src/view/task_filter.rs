@@ -13,7 +13,9 @@ pub(crate) struct TaskFilters {
 }
 
 impl TaskFilters {
-    /// Keys of `service ps` and `ps`.
+    /// Keys of `ps`.
+    pub(crate) const OF_ALL: &[&str] = &["desired-state", "id", "label", "name", "node"];
+    /// Keys of `service ps`.
     pub(crate) const OF_SERVICES: &[&str] = &["desired-state", "id", "name", "node"];
     /// Keys of `node ps`.
     pub(crate) const OF_NODES: &[&str] = &["desired-state", "id", "label", "name"];

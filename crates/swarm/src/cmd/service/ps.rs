@@ -1,6 +1,6 @@
 //! `swarm service ps [--filter KEY=VALUE] [--no-trunc] [--no-resolve] [--stale] SERVICE...`
 
-use swarm_client::{Client, TaskFilter};
+use swarm_client::Client;
 
 use crate::cmd::ps::{self, Shown};
 use crate::output::Printer;
@@ -16,16 +16,6 @@ pub(crate) struct Ps {
 }
 
 pub(crate) async fn run(args: Ps, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for name in &args.services {
-        match client.service(name, args.shown.read.consistency()).await {
-            Ok(service) => found.push(service.value.id),
-            Err(error) => missing.push(error),
-        }
-    }
-    if !found.is_empty() {
-        let wanted = TaskFilter { services: found, ..TaskFilter::default() };
-        ps::show(&args.shown, TaskFilters::OF_SERVICES, &wanted, |_| true, client, out).await?;
-    }
-    crate::cmd::all_done(&missing)
+    let (shown, keys) = (&args.shown, TaskFilters::OF_SERVICES);
+    ps::of_services(shown, keys, &args.services, |_| true, client, out).await
 }
