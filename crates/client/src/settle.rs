@@ -44,7 +44,8 @@ pub struct SlotProgress {
     pub slot: SlotKey,
     /// How far its task came.
     pub state: TaskState,
-    /// What is wrong with it; empty when nothing is.
+    /// What is wrong with it, or was with the one before it while it does not run; empty when
+    /// nothing is.
     pub error: String,
 }
 
@@ -147,7 +148,7 @@ impl Convergence {
             running,
             wanted: look.row.desired,
             rolling_back: message(UpdateState::RollbackStarted),
-            slots: slots.iter().map(|(slot, task)| slot_progress(*slot, task)).collect(),
+            slots: slots.iter().map(|(&slot, task)| slot_progress(slot, task, look)).collect(),
             verify,
         };
         let stable = all && verify.is_none();
@@ -230,8 +231,20 @@ fn up_to_date(task: &TaskSpec, service: &TaskSpec) -> bool {
     bare(task) == bare(service)
 }
 
-fn slot_progress(slot: SlotKey, task: &Task) -> SlotProgress {
-    SlotProgress { slot, state: task.status.state, error: task.status.err.clone() }
+fn slot_progress(slot: SlotKey, task: &Task, look: &Look) -> SlotProgress {
+    let state = task.status.state;
+    let mut error = &task.status.err;
+    if error.is_empty() && state < TaskState::Running {
+        // Else one that fails again and again would show why for a moment only.
+        let before = look.tasks.iter().filter(|it| {
+            let there = task.slot != 0 || it.node == task.node;
+            let present = up_to_date(it.spec(), &look.row.service.spec.task);
+            it.slot == task.slot && there && present && it.meta.created_at < task.meta.created_at
+        });
+        let last = before.max_by_key(|it| it.meta.created_at);
+        error = last.map_or(error, |it| &it.status.err);
+    }
+    SlotProgress { slot, state, error: error.clone() }
 }
 
 /// True for a task that is on its way out and not gone yet.

@@ -96,6 +96,32 @@ fn a_task_of_the_old_template_does_not_count() {
 }
 
 #[test]
+fn a_task_on_its_way_shows_what_ended_the_one_before() {
+    let web = service(2);
+    let at = |mut task: Task, at, err: &str| {
+        task.meta.created_at = Timestamp(at);
+        task.status.err = err.to_owned();
+        task
+    };
+    let tasks = vec![
+        at(task(&web, 1, TaskState::Failed), 1, "long ago"),
+        at(task(&web, 1, TaskState::Failed), 2, "exit 1"),
+        at(task(&web, 1, TaskState::Ready), 3, ""),
+        at(task(&web, 2, TaskState::Failed), 1, "exit 2"),
+        at(task(&web, 2, TaskState::Running), 2, ""),
+    ];
+    let mut tasks = look(&web, tasks);
+    for ended in tasks.tasks.iter_mut().filter(|it| it.status.state == TaskState::Failed) {
+        ended.desired = TaskState::Shutdown;
+    }
+
+    let (progress, _) = Convergence::default().judge(&tasks, seconds(0));
+
+    let errors: Vec<&str> = progress.slots.iter().map(|slot| slot.error.as_str()).collect();
+    assert_eq!(errors, ["exit 1", ""]);
+}
+
+#[test]
 fn what_leaves_is_waited_for() {
     let web = service(1);
     let mut surplus = task(&web, 2, TaskState::Running);
