@@ -161,10 +161,10 @@ impl Client {
     ///
     /// [`ClientError::Refused`] when the node is part of a cluster.
     pub async fn init(&self, advertise: &str) -> Result<Founded, ClientError> {
-        self.init_with(advertise, &ClusterSpec::default()).await
+        self.init_with(advertise, Availability::Active, &ClusterSpec::default()).await
     }
 
-    /// As [`Self::init`], with settings of the new cluster.
+    /// As [`Self::init`], with the availability of the node and settings of the new cluster.
     ///
     /// # Errors
     ///
@@ -172,11 +172,12 @@ impl Client {
     pub async fn init_with(
         &self,
         advertise: &str,
+        availability: Availability,
         spec: &ClusterSpec,
     ) -> Result<Founded, ClientError> {
         let request = v1::InitRequest {
             advertise_addr: advertise.to_owned(),
-            availability: v1::Availability::Active.into(),
+            availability: field::put_word(availability),
             spec: Some(spec.into()),
             ..v1::InitRequest::default()
         };

@@ -1,15 +1,16 @@
-//! `swarm init [--advertise-addr IP|INTERFACE[:PORT]]`
+//! `swarm init [--advertise-addr IP|INTERFACE[:PORT]] [--availability ...] [--autolock] ...`
 //!
 //! Prints the new node's id, and the command that joins a worker.
 
 use anyhow::Context;
 use swarm_client::Client;
 use swarm_types::spec::cluster::ClusterSpec;
-use swarm_types::spec::node::NodeRole;
+use swarm_types::spec::node::{Availability, NodeRole};
 
 use crate::cmd::join_token::Command;
 use crate::cmd::unlock_key;
 use crate::flags::cluster::ClusterFlags;
+use crate::flags::grammar;
 use crate::output::Printer;
 
 #[derive(clap::Args, Debug)]
@@ -17,6 +18,14 @@ pub(crate) struct Init {
     /// Address the other nodes reach this one at; the only one of this host when left out
     #[arg(long, default_value = "", value_name = "IP|INTERFACE[:PORT]", hide_default_value = true)]
     advertise_addr: String,
+    /// active, pause (takes no tasks) or drain (the same, and gives up those it has)
+    #[arg(
+        long,
+        default_value = "active",
+        value_name = "AVAILABILITY",
+        value_parser = grammar::availability
+    )]
+    availability: Availability,
     /// Managers need the unlock key after a restart
     #[arg(
         long,
@@ -34,7 +43,8 @@ pub(crate) struct Init {
 pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let mut spec = ClusterSpec { autolock: args.autolock, ..ClusterSpec::default() };
     args.flags.apply(&mut spec)?;
-    let founded = client.init_with(&args.advertise_addr, &spec).await.context("found a cluster")?;
+    let founded = client.init_with(&args.advertise_addr, args.availability, &spec).await;
+    let founded = founded.context("found a cluster")?;
     if out.quiet() {
         return Ok(out.line(founded.node)?);
     }
