@@ -42,7 +42,7 @@ pub(crate) struct Global {
 }
 
 /// The options of [`Global`] that these commands have no use for.
-const UNUSED: [(&str, &[&str]); 42] = [
+const UNUSED: [(&str, &[&str]); 48] = [
     ("completion", &["format", "quiet", "socket"]),
     ("daemon", &["format", "quiet"]),
     ("dev down", &["format", "socket"]),
@@ -67,8 +67,14 @@ const UNUSED: [(&str, &[&str]); 42] = [
     ("image rm", &["format", "quiet"]),
     ("info", &["quiet"]),
     ("init", &["format"]),
+    ("join", &["format"]),
+    ("join-token", &["format"]),
+    ("leave", &["format", "quiet"]),
     ("logs", &["format", "quiet"]),
+    ("node demote", &["format", "quiet"]),
     ("node inspect", &["quiet"]),
+    ("node promote", &["format", "quiet"]),
+    ("node rm", &["format", "quiet"]),
     ("node update", &["format", "quiet"]),
     ("service create", &["format"]),
     ("service inspect", &["quiet"]),

@@ -1,12 +1,12 @@
 //! `swarm node promote NODE...` and `swarm node demote NODE...`
 //!
-//! As Docker: a line for each node, also for one that has the role already.
+//! As Docker: a line for each node, also for one that has the role already, up to the first that
+//! cannot be changed.
 
 use anyhow::Context;
 use swarm_client::{Client, Consistency};
 use swarm_types::spec::node::{NodeRole, NodeSpec};
 
-use crate::cmd::all_done;
 use crate::output::Printer;
 
 #[derive(clap::Args, Debug)]
@@ -16,21 +16,17 @@ pub(crate) struct Nodes {
     nodes: Vec<String>,
 }
 
-/// Gives the nodes that role, one after the other; what fails is told after the rest is done.
+/// Gives the nodes that role, one after the other.
 pub(crate) async fn run(
     args: Nodes,
     role: NodeRole,
     client: &Client,
     out: &mut Printer,
 ) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
     for name in &args.nodes {
-        match change(name, role, client).await {
-            Ok(line) => out.line(line)?,
-            Err(error) => failed.push(format!("{error:#}")),
-        }
+        out.line(change(name, role, client).await?)?;
     }
-    all_done(&failed)
+    Ok(())
 }
 
 async fn change(name: &str, role: NodeRole, client: &Client) -> anyhow::Result<String> {
