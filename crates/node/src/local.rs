@@ -192,7 +192,10 @@ fn fill(info: &mut v1::InfoResponse, managing: &Managing) {
 
 /// The trace of a change of membership.
 fn told<T>(call: &str, result: &Result<T, Status>) {
-    let outcome = result.as_ref().map_or_else(ToString::to_string, |_| "done".to_owned());
+    let outcome = match result {
+        Ok(_) => "done".to_owned(),
+        Err(status) => format!("{:?}: {}", status.code(), status.message()),
+    };
     tracing::info!(target: "swarm::audit", caller = "local socket", call, outcome, "change");
 }
 
