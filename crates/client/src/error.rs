@@ -36,8 +36,8 @@ pub enum ClientError {
         /// What was asked for.
         name: String,
     },
-    /// Several ids start like that.
-    #[error("{kind} {name} is ambiguous: {count} ids start with it")]
+    /// Several are named so, or have ids that start so.
+    #[error("{kind} {name} is ambiguous: {count} match it; give a whole id")]
     Ambiguous {
         /// Kind of object.
         kind: &'static str,

@@ -91,15 +91,7 @@ impl Client {
         let nodes = self.nodes(consistency).await?.value;
         let own = if wanted == "self" { self.info().await?.node } else { None };
         let wanted = own.as_ref().map_or(wanted, NodeId::as_str);
-        let named = |name: &str| nodes.iter().filter(|node| node_name(node) == name).count();
-        if named(wanted) > 1 && !nodes.iter().any(|node| node.id.as_str() == wanted) {
-            let count = named(wanted);
-            return Err(ClientError::Ambiguous { kind: "node", name: wanted.to_owned(), count });
-        }
-        let id = |node: &Node| node.id;
-        let found = pick("node", wanted, &nodes, |node| node.id.as_str(), node_name).map(id)?;
-        let missing = || ClientError::NotFound { kind: "node", name: wanted.to_owned() };
-        nodes.iter().find(|node| node.id == found).cloned().ok_or_else(missing)
+        meant(&nodes, wanted).cloned()
     }
 
     /// What the asked manager knows of all; answers without a leader too.
@@ -181,10 +173,21 @@ impl Client {
     }
 }
 
-/// What users call a node: its own name, else its host's.
-fn node_name(node: &Node) -> &str {
-    let name = &node.spec.annotations.name;
-    if name.is_empty() { &node.description.hostname } else { name }
+/// The node that `wanted` means. A host's name means it also when the node has a name of its own,
+/// and several hosts may have the same.
+fn meant<'a>(nodes: &'a [Node], wanted: &str) -> Result<&'a Node, ClientError> {
+    let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(wanted);
+    let named = |node: &&Node| is(&node.spec.annotations.name) || is(&node.description.hostname);
+    let named: Vec<&Node> = nodes.iter().filter(named).collect();
+    let exact = nodes.iter().any(|node| node.id.as_str() == wanted);
+    match named.as_slice() {
+        [only] if !exact => Ok(only),
+        [_, _, ..] if !exact => {
+            let (name, count) = (wanted.to_owned(), named.len());
+            Err(ClientError::Ambiguous { kind: "node", name, count })
+        }
+        _ => pick("node", wanted, nodes, |node| node.id.as_str(), |node| node.id.as_str()),
+    }
 }
 
 fn verdict(listed: v1::NodeVerdict) -> Result<NodeVerdict, DecodeError> {
@@ -202,4 +205,56 @@ fn verdict(listed: v1::NodeVerdict) -> Result<NodeVerdict, DecodeError> {
         filter: listed.filter,
         detail: listed.detail,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_types::object::node::{NodeDescription, NodeStatus};
+    use swarm_types::{IdSource, Meta};
+
+    use super::*;
+
+    fn node(name: &str, hostname: &str) -> Node {
+        let mut spec = NodeSpec::default();
+        spec.annotations.name = name.to_owned();
+        let description =
+            NodeDescription { hostname: hostname.to_owned(), ..NodeDescription::default() };
+        Node {
+            id: IdSource::system().draw(),
+            meta: Meta::default(),
+            spec,
+            description,
+            status: NodeStatus::default(),
+            role: NodeRole::Worker,
+            key_fingerprint: Vec::new(),
+            session: None,
+            attachments: Vec::new(),
+            manager_addr: String::new(),
+            raft_id: 0,
+        }
+    }
+
+    #[test]
+    fn a_node_is_meant_by_id_name_or_host() {
+        let nodes = [node("front", "w1"), node("", "w2"), node("", "W2"), node("", "")];
+        let found = |wanted: &str| meant(&nodes, wanted).map(|node| node.id);
+        let id = |at: usize| nodes[at].id;
+
+        assert_eq!(found("Front").ok(), Some(id(0)));
+        assert_eq!(found("w1").ok(), Some(id(0)));
+        assert_eq!(found(id(2).as_str()).ok(), Some(id(2)));
+        assert_eq!(found(&id(3).as_str()[..20]).ok(), Some(id(3)));
+        assert!(matches!(found("w2"), Err(ClientError::Ambiguous { count: 2, .. })));
+        for nothing in ["", "w-"] {
+            assert!(matches!(found(nothing), Err(ClientError::NotFound { .. })), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_wins_over_the_names_of_others() {
+        let first = node("", "w1");
+        let nodes = [node("", first.id.as_str()), node(first.id.as_str(), ""), first.clone()];
+
+        assert_eq!(meant(&nodes, first.id.as_str()).ok(), Some(&first));
+    }
 }
