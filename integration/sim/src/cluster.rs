@@ -99,8 +99,13 @@ impl Cluster {
 
     /// Applies groups as one entry.
     pub fn apply(&mut self, groups: Vec<Group>) -> Applied {
+        self.apply_at(self.now, groups)
+    }
+
+    /// Applies groups as one entry that was written at that time.
+    pub(crate) fn apply_at(&mut self, at: Timestamp, groups: Vec<Group>) -> Applied {
         let groups = groups.into_iter().map(Arc::new).collect();
-        let entry = Entry { level: LEVEL, at: self.now, groups, check: None };
+        let entry = Entry { level: LEVEL, at, groups, check: None };
         let applied = self.state.apply(self.view().applied() + 1, &entry).unwrap();
         self.log.push(Logged { entry, hash: self.view().hash() });
         applied

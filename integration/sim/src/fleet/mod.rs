@@ -49,8 +49,9 @@ pub struct Fleet {
     managers: Vec<Manager>,
     agents: Vec<Agent>,
     seat: Option<Seat>,
-    /// Proposed and not answered: it happens before another leader begins, or never.
-    late: Vec<Group>,
+    /// Proposed and not answered: it happens before another leader begins, or never. With the time
+    /// it was written at, by the clock of who led.
+    late: Vec<(Timestamp, Group)>,
     /// Of users who were not answered, and ask again with the same words.
     unanswered: Vec<Group>,
     /// The clock of liveness.
@@ -186,9 +187,9 @@ impl Fleet {
 
     fn lead(&mut self, manager: usize) {
         self.cluster.now = self.wall.after(self.managers[manager].ahead);
-        for group in std::mem::take(&mut self.late) {
+        for (at, group) in std::mem::take(&mut self.late) {
             if self.dice.roll(2) == 0 {
-                self.commit(vec![group]);
+                self.commit_at(at, vec![group]);
             }
         }
         let seed = self.dice.roll(u64::MAX);
@@ -219,18 +220,23 @@ impl Fleet {
         }
     }
 
-    /// Applies groups as one entry, which the leader's driver sees.
     fn commit(&mut self, groups: Vec<Group>) -> Vec<Result<(), ProposeError>> {
+        self.commit_at(self.cluster.now, groups)
+    }
+
+    /// Applies groups as one entry, which the leader's driver sees.
+    fn commit_at(&mut self, at: Timestamp, groups: Vec<Group>) -> Vec<Result<(), ProposeError>> {
         let before = self.cluster.view();
         let requests: Vec<_> = groups.iter().map(|group| group.request).collect();
-        let applied = self.cluster.apply(groups);
+        let applied = self.cluster.apply_at(at, groups);
         self.truth.note(&requests, &applied);
         if let Some(seat) = &mut self.seat {
             seat.driver.note(&applied.events);
             self.managers[seat.manager].catch_up(&self.cluster.log, u64::MAX);
         }
         let after = self.cluster.view();
-        let (batch, now) = (&applied.events, self.cluster.now);
+        // What all replicas take for the time: clocks of leaders differ.
+        let (batch, now) = (&applied.events, after.at());
         self.rules.check(&Step { before: &before, after: &after, batch, now });
         let results = applied.results.into_iter();
         results.map(|it| it.map(|_| ()).map_err(ProposeError::Refused)).collect()
@@ -245,7 +251,7 @@ impl Fleet {
         match if self.faults { self.dice.roll(40) } else { 40 } {
             0 => Err(ProposeError::Busy { retry_after: Duration::ZERO }),
             1 => {
-                self.late.push(group.clone());
+                self.late.push((self.cluster.now, group.clone()));
                 unknown()
             }
             // It happens, and the answer is lost.
@@ -255,7 +261,7 @@ impl Fleet {
             }
             // The leader falls before it answers.
             3 => {
-                self.late.push(group.clone());
+                self.late.push((self.cluster.now, group.clone()));
                 self.unseat();
                 unknown()
             }
