@@ -1,6 +1,6 @@
 //! Nodes: finding one, changing its spec, removing it, and what each thinks of a task.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use swarm_proto::v1;
 use swarm_proto::{DecodeError, field};
@@ -44,6 +44,8 @@ pub struct Managers {
     pub leader: Option<NodeId>,
     /// The nodes whose managers are heard.
     pub reachable: BTreeSet<NodeId>,
+    /// Where each listens, `HOST:PORT`.
+    pub addrs: BTreeMap<NodeId, String>,
 }
 
 /// How a node's manager stands among the others.
@@ -68,6 +70,12 @@ impl Managers {
             NodeRole::Manager if heard => Some(Standing::Reachable),
             NodeRole::Manager => Some(Standing::Unreachable),
         }
+    }
+
+    /// Where the node's manager listens, `HOST:PORT`; empty when it has none.
+    #[must_use]
+    pub fn addr(&self, node: &Node) -> &str {
+        self.addrs.get(&node.id).map_or("", String::as_str)
     }
 }
 
@@ -106,11 +114,7 @@ impl Client {
                 async move { control.list_nodes(v1::ListNodesRequest { stale: true }).await }
             })
             .await?;
-        let leader = answer.leader.iter().map(|id| field::id(id, "leader")).next().transpose();
-        let reachable = answer.reachable.iter().map(|id| field::id(id, "reachable"));
-        let reachable: Result<BTreeSet<NodeId>, DecodeError> = reachable.collect();
-        let read = leader.and_then(|leader| Ok(Managers { leader, reachable: reachable? }));
-        read.map_err(|error| self.unreadable(error))
+        managers(answer).map_err(|error| self.unreadable(error))
     }
 
     /// Replaces the spec of a node, if nobody did since `node` was read.
@@ -188,6 +192,18 @@ fn meant<'a>(nodes: &'a [Node], wanted: &str) -> Result<&'a Node, ClientError> {
         }
         _ => pick("node", wanted, nodes, |node| node.id.as_str(), |node| node.id.as_str()),
     }
+}
+
+fn managers(answer: v1::ListNodesResponse) -> Result<Managers, DecodeError> {
+    let leader = answer.leader.iter().map(|id| field::id(id, "leader")).next().transpose()?;
+    let reachable = answer.reachable.iter().map(|id| field::id(id, "reachable"));
+    let listens = |it: v1::ManagerAddress| Ok((field::id(&it.node, "managers.node")?, it.addr));
+    let addrs = answer.managers.into_iter().map(listens);
+    Ok(Managers {
+        leader,
+        reachable: reachable.collect::<Result<_, _>>()?,
+        addrs: addrs.collect::<Result<_, DecodeError>>()?,
+    })
 }
 
 fn verdict(listed: v1::NodeVerdict) -> Result<NodeVerdict, DecodeError> {

@@ -36,6 +36,7 @@ use swarm_proto::v1::control_server::ControlServer;
 use swarm_proto::v1::dispatcher_server::DispatcherServer;
 use swarm_proto::v1::managers_server::ManagersServer;
 use swarm_proto::v1::relay_server::RelayServer;
+use swarm_proto::{field, v1};
 use swarm_raft::{Leadership, Raft};
 use swarm_types::NodeId;
 use tokio::net::TcpListener;
@@ -207,6 +208,13 @@ impl Core {
         let members = self.raft.members();
         let members = members.borrow();
         members.values().map(|member| (member.node, member.addr.clone())).collect()
+    }
+
+    fn manager_addresses(&self) -> Vec<v1::ManagerAddress> {
+        let managers = self.managers().into_iter();
+        managers
+            .map(|(node, addr)| v1::ManagerAddress { node: field::put_id(node), addr })
+            .collect()
     }
 
     /// Where the node's manager is, `host:port`.

@@ -82,8 +82,6 @@ pub(crate) fn manager(id: NodeId) -> Node {
         key_fingerprint: vec![1; 32],
         session: None,
         attachments: Vec::new(),
-        manager_addr: "127.0.0.1:2377".to_owned(),
-        raft_id: 0,
     }
 }
 

@@ -117,8 +117,6 @@ fn first_node(id: NodeId, availability: Availability, certificate: &NodeCertific
         key_fingerprint: certificate.key.fingerprint().0.to_vec(),
         session: None,
         attachments: Vec::new(),
-        manager_addr: String::new(),
-        raft_id: 0,
     }
 }
 

@@ -77,8 +77,6 @@ impl Cluster {
             key_fingerprint: Vec::new(),
             session: None,
             attachments: Vec::new(),
-            manager_addr: String::new(),
-            raft_id: 0,
         }
     }
 

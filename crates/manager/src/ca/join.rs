@@ -121,8 +121,6 @@ fn node(role: NodeRole, availability: Availability, key: Fingerprint) -> Node {
         key_fingerprint: key.0.to_vec(),
         session: None,
         attachments: Vec::new(),
-        manager_addr: String::new(),
-        raft_id: 0,
     }
 }
 

@@ -30,11 +30,12 @@ impl Control {
     ) -> Result<v1::ListNodesResponse, Status> {
         let view = self.view(request.stale).await?;
         Ok(v1::ListNodesResponse {
-            nodes: view.snapshot.nodes().map(|node| self.placed(node)).collect(),
+            nodes: view.snapshot.nodes().map(|node| node.as_ref().into()).collect(),
             leader: self.leader(),
             applied_index: view.index(),
             age_ms: view.age_ms,
             reachable: self.core.reachable().into_iter().map(field::put_id).collect(),
+            managers: self.core.manager_addresses(),
         })
     }
 
@@ -46,7 +47,7 @@ impl Control {
         let view = self.view(request.stale).await?;
         let node = view.snapshot.node(&id).ok_or_else(|| not_found(id))?;
         Ok(v1::GetNodeResponse {
-            node: Some(self.placed(node)),
+            node: Some(node.as_ref().into()),
             leader: self.leader(),
             applied_index: view.index(),
             age_ms: view.age_ms,
@@ -93,7 +94,7 @@ impl Control {
         let node = snapshot.node(&id).ok_or_else(|| {
             Status::aborted(format!("node {id} was changed, and removed right after that"))
         })?;
-        Ok(v1::UpdateNodeResponse { node: Some(self.placed(node)) })
+        Ok(v1::UpdateNodeResponse { node: Some(node.as_ref().into()) })
     }
 
     /// What a demotion rests on: that no other manager's spec changes before it is agreed on.
@@ -110,12 +111,6 @@ impl Control {
             what: Expected::SpecVersion(node.meta.spec_version),
         });
         Ok(unchanged.collect())
-    }
-
-    /// The node with where its manager is.
-    fn placed(&self, node: &Node) -> v1::Node {
-        let manager_addr = self.core.address_of(node.id).unwrap_or_default();
-        v1::Node { manager_addr, ..node.into() }
     }
 
     pub(super) async fn remove_node(

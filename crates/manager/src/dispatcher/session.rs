@@ -128,13 +128,10 @@ fn message(core: &Core, live: &Live) -> Option<v1::SessionMessage> {
     let snapshot = &core.raft.snapshot();
     let cluster = snapshot.cluster()?;
     let node = snapshot.node(&live.node)?;
-    let managers = core.managers().into_iter();
     Some(v1::SessionMessage {
         session_id: field::put_id(live.id),
         node: Some(node.as_ref().into()),
-        managers: managers
-            .map(|(node, addr)| v1::ManagerAddress { node: field::put_id(node), addr })
-            .collect(),
+        managers: core.manager_addresses(),
         heartbeat_period_ms: heartbeat_ms(snapshot),
         epoch: cluster.epoch,
     })

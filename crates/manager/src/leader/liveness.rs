@@ -176,8 +176,6 @@ mod tests {
                 opened_at: swarm_types::Timestamp(0),
             }),
             attachments: Vec::new(),
-            manager_addr: String::new(),
-            raft_id: 0,
         }
     }
 

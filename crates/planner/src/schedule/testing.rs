@@ -20,7 +20,5 @@ pub(super) fn node() -> Node {
         key_fingerprint: Vec::new(),
         session: None,
         attachments: Vec::new(),
-        manager_addr: String::new(),
-        raft_id: 0,
     }
 }

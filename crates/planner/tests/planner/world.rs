@@ -194,8 +194,6 @@ impl World {
             key_fingerprint: Vec::new(),
             session: None,
             attachments: Vec::new(),
-            manager_addr: String::new(),
-            raft_id: 0,
         };
         let id = node.id;
         self.change(Change::CreateNode(Box::new(node)));

@@ -26,8 +26,6 @@ mirror!(Node {
     key_fingerprint: same,
     session: maybe,
     attachments: list,
-    manager_addr: same,
-    raft_id: same,
 });
 mirror!(NodeDescription {
     hostname: same,

@@ -30,7 +30,6 @@ structs! {
     RemovedNode { node, until }
     Node {
         id, meta, spec, description, status, role, key_fingerprint, session, attachments,
-        manager_addr, raft_id,
     }
     NodeDescription {
         hostname, platform, nano_cpus, memory_bytes, generic, engine_version, engine_labels,

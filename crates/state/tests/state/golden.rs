@@ -9,7 +9,7 @@ use swarm_types::*;
 
 use crate::kit::*;
 
-const LEVEL_1: &str = "6d1edc60b7f3bbd2bd6f71126eb215fcc36d9a91fe8a1125a11c60ea466ee5d6";
+const LEVEL_1: &str = "42ee422c4fbfe883b795e7dcaaed44dcf487e2f77bce7ed4c25fc3615823fd62";
 
 /// An id that depends on nothing but its number.
 fn id<T: FreshId>(number: u32) -> T {

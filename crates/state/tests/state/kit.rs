@@ -155,8 +155,6 @@ pub(crate) fn node(id: NodeId, role: NodeRole) -> Node {
         key_fingerprint: vec![],
         session: None,
         attachments: vec![],
-        manager_addr: String::new(),
-        raft_id: 0,
     }
 }
 

@@ -91,7 +91,5 @@ pub(crate) fn node(hostname: &str, seed: u64) -> Node {
         key_fingerprint: Vec::new(),
         session: None,
         attachments: Vec::new(),
-        manager_addr: "192.0.2.1:2377".to_owned(),
-        raft_id: seed,
     }
 }

@@ -83,7 +83,8 @@ mod tests {
         let (m1, w2) = (fixture::node("m1", 1), fixture::node("w2", 2));
         let id = m1.id;
         let w3 = fixture::node("w3", 3);
-        let managers = Managers { leader: Some(id), reachable: [id, w2.id].into() };
+        let reachable = [id, w2.id].into();
+        let managers = Managers { leader: Some(id), reachable, ..Managers::default() };
         let list = list(vec![w2, m1, w3], Some(id), &managers);
 
         let table = shown(&list, "table");

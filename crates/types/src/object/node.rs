@@ -73,10 +73,6 @@ pub struct Node {
     pub session: Option<NodeSession>,
     /// Its address on each network it takes part in.
     pub attachments: Vec<NodeAttachment>,
-    /// Where its manager listens, `host:port`; empty for workers.
-    pub manager_addr: String,
-    /// Raft id of its manager; 0 for workers.
-    pub raft_id: u64,
 }
 
 /// Whether a node is heard.

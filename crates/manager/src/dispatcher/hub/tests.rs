@@ -114,8 +114,6 @@ fn the_session_of_a_node_that_is_down_is_closed() {
             opened_at: Timestamp(0),
         }),
         attachments: Vec::new(),
-        manager_addr: String::new(),
-        raft_id: 0,
     };
     let hub = Hub::new();
     let live = carried(&hub, id, session);

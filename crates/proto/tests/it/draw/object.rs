@@ -22,8 +22,7 @@ fields! {
     DataPathKey { key, generation }
     RemovedNode { node, until }
     Node {
-        id, meta, spec, description, status, role, key_fingerprint, session, attachments,
-        manager_addr, raft_id
+        id, meta, spec, description, status, role, key_fingerprint, session, attachments
     }
     NodeDescription {
         hostname, platform, nano_cpus, memory_bytes, generic, engine_version, engine_labels,

@@ -31,11 +31,10 @@ pub(crate) async fn run(args: Inspect, client: &Client, out: &mut Printer) -> an
     }
     if args.pretty {
         for node in &found {
-            out.line(pretty::node(node, managers.standing(node)))?;
+            out.line(pretty::node(node, &managers))?;
         }
     } else {
-        let shown: Vec<_> =
-            found.iter().map(|node| json::node(node, managers.standing(node))).collect();
+        let shown: Vec<_> = found.iter().map(|node| json::node(node, &managers)).collect();
         out.inspect(&shown, args.template.as_deref())?;
     }
     crate::cmd::all_done(&missing)

@@ -3,14 +3,14 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use swarm_client::Standing;
+use swarm_client::{Managers, Standing};
 use swarm_types::Node;
 
 use super::{Fields, each};
 use crate::view::node_list::reachability;
 
-/// The node, and how its manager stands.
-pub(crate) fn node(node: &Node, standing: Option<Standing>) -> Value {
+/// The node, and how its manager stands among the others.
+pub(crate) fn node(node: &Node, managers: &Managers) -> Value {
     let description = &node.description;
     let spec = Fields::default()
         .with_some("Name", node.spec.annotations.name.as_str())
@@ -21,12 +21,12 @@ pub(crate) fn node(node: &Node, standing: Option<Standing>) -> Value {
         .with("State", node.status.state.as_str())
         .with_some("Message", node.status.message.as_str())
         .with_some("Addr", node.status.addr.as_str());
-    let manager = standing.map(|standing| {
+    let manager = managers.standing(node).map(|standing| {
         Value::from(
             Fields::default()
                 .with_some("Leader", standing == Standing::Leader)
                 .with("Reachability", reachability(standing))
-                .with("Addr", node.manager_addr.as_str()),
+                .with("Addr", managers.addr(node)),
         )
     });
     let plugins = each(&description.plugins, |it| {

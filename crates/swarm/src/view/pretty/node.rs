@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use swarm_client::Standing;
+use swarm_client::{Managers, Standing};
 use swarm_types::Node;
 use swarm_types::object::node::NodeDescription;
 use swarm_types::text::binary_size;
@@ -13,8 +13,8 @@ use super::{Lines, time};
 use crate::view::capitalized;
 use crate::view::node_list::reachability;
 
-/// The node, and how its manager stands.
-pub(crate) fn node(node: &Node, standing: Option<Standing>) -> String {
+/// The node, and how its manager stands among the others.
+pub(crate) fn node(node: &Node, managers: &Managers) -> String {
     let mut lines = Lines::default();
     lines.line(format_args!("ID:\t\t\t{}", node.id));
     lines.some("Name:\t\t\t", &node.spec.annotations.name);
@@ -27,10 +27,10 @@ pub(crate) fn node(node: &Node, standing: Option<Standing>) -> String {
     let availability = capitalized(node.spec.availability.as_str());
     lines.line(format_args!("{:<23}\t{availability}", " Availability:"));
     lines.some(" Address:\t\t", &node.status.addr);
-    if let Some(standing) = standing {
+    if let Some(standing) = managers.standing(node) {
         let leads = standing == Standing::Leader;
         lines.line("Manager Status:");
-        lines.line(format_args!(" Address:\t\t{}", node.manager_addr));
+        lines.line(format_args!(" Address:\t\t{}", managers.addr(node)));
         lines.line(format_args!(" Raft Status:\t\t{}", capitalized(reachability(standing))));
         lines.line(format_args!(" Leader:\t\t{}", if leads { "Yes" } else { "No" }));
     }
@@ -78,7 +78,6 @@ mod tests {
         let mut m1 = fixture::node("m1", 1);
         m1.spec.annotations.labels = [("x".to_owned(), "y".to_owned())].into();
         m1.status.addr = "10.0.0.5".to_owned();
-        m1.manager_addr = "10.0.0.5:2377".to_owned();
         m1.description.nano_cpus = 2_000_000_000;
         m1.description.memory_bytes = 4_124_000_000;
         let plugin = |kind: &str, name: &str| Plugin { kind: kind.into(), name: name.into() };
@@ -112,6 +111,8 @@ Engine Version:\t\t0.1.0"
             .replace("M1", m1.id.as_str());
         m1.description.platform.os = "linux".to_owned();
         m1.description.platform.architecture = "x86_64".to_owned();
-        assert_eq!(node(&m1, Some(Standing::Leader)), expected);
+        let addrs = [(m1.id, "10.0.0.5:2377".to_owned())].into();
+        let managers = Managers { leader: Some(m1.id), addrs, ..Managers::default() };
+        assert_eq!(node(&m1, &managers), expected);
     }
 }
