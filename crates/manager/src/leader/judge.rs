@@ -10,7 +10,7 @@ use swarm_types::{Change, Group, IdSource};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::liveness::{MISSED, Silent};
-use super::pace::{Alarm, Pace};
+use super::pace::{self, Alarm, Pace};
 use crate::Core;
 use crate::clock::boot_time;
 
@@ -39,7 +39,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             let mut liveness = core.hub.liveness();
             if leads {
                 liveness.begin(boot_time());
-                pace.begin();
+                pace.begin(&pace::lost(&core.raft.snapshot()), boot_time());
             } else {
                 liveness.end()
             }
