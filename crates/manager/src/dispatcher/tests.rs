@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use swarm_proto::v1::dispatcher_client::DispatcherClient;
 use swarm_types::object::node::{NodeDescription, NodeState};
-use swarm_types::spec::node::NodeRole;
+use swarm_types::spec::node::{NodeRole, NodeSpec};
 use swarm_types::{Change, NodeId, TaskId};
 use tokio::time::timeout;
 use tonic::transport::Channel;
@@ -56,6 +56,23 @@ impl Session {
             updates: vec![update],
         };
         self.client.update_task_status(request).await.map(drop)
+    }
+
+    /// The first message from here on of which that holds; heartbeats go on meanwhile.
+    async fn until(&mut self, holds: impl Fn(&v1::SessionMessage) -> bool) -> v1::SessionMessage {
+        let deadline = Instant::now() + SOON;
+        loop {
+            self.beat().await.unwrap();
+            match timeout(BEAT, self.messages.message()).await {
+                Ok(message) => {
+                    let message = message.unwrap().unwrap();
+                    if holds(&message) {
+                        return message;
+                    }
+                }
+                Err(_) => assert!(Instant::now() < deadline, "never told"),
+            }
+        }
     }
 
     /// Why the session ends.
@@ -213,6 +230,25 @@ async fn a_manager_without_a_quorum_sends_its_nodes_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_told_of_settings_and_of_their_nodes_role() {
+    let (mut many, worker) = world().await;
+    let mut session = Session::open(&many, many.follower().await, worker).await;
+    let mut spec = many.seats[0].snapshot().cluster().unwrap().spec.clone();
+    spec.heartbeat_period = 2 * PERIOD;
+
+    many.change(Change::UpdateCluster(Box::new(spec))).await;
+    session
+        .until(|message| u128::from(message.heartbeat_period_ms) == 2 * PERIOD.as_millis())
+        .await;
+
+    let spec = NodeSpec { role: NodeRole::Manager, ..NodeSpec::default() };
+    many.change(Change::UpdateNode(worker, spec)).await;
+    let role = v1::NodeRole::Manager;
+    session.until(|message| message.node.as_ref().is_some_and(|it| it.role() == role)).await;
+    many.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_told_of_a_manager_that_comes() {
     let (mut many, worker) = world().await;
     let follower = many.follower().await.node;
@@ -223,15 +259,8 @@ async fn sessions_are_told_of_a_manager_that_comes() {
     many.join(node).await;
     many.admit(node).await.unwrap();
 
-    let told = timeout(SOON, async {
-        loop {
-            let message = session.messages.message().await.unwrap().unwrap();
-            if message.managers.len() == 4 {
-                return message.managers;
-            }
-        }
-    });
-    let told: BTreeSet<String> = told.await.unwrap().into_iter().map(|it| it.addr).collect();
+    let message = session.until(|message| message.managers.len() == 4).await;
+    let told: BTreeSet<String> = message.managers.into_iter().map(|it| it.addr).collect();
     assert_eq!(told, many.seats.iter().map(Seat::addr).collect());
     many.end().await;
 }

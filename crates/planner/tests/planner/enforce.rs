@@ -70,6 +70,21 @@ fn a_paused_node_may_lose_what_its_tasks_want() {
     assert!(world.wanted(web).iter().all(|it| it.status.state == TaskState::Pending));
 }
 
+/// A task whose placement was replaced while it ran keeps the spec it was made with.
+#[test]
+fn what_the_service_wants_now_counts_and_not_what_its_task_was_made_for() {
+    let (mut world, web, first, _) = labelled();
+    let before: Vec<_> = world.wanted(web).iter().map(|it| it.id).collect();
+    world.update(web, |spec| spec.task.placement.constraints.clear());
+    world.run();
+
+    label(&mut world, first, "tape", Availability::Active);
+    world.run();
+
+    let after: Vec<_> = world.wanted(web).iter().map(|it| it.id).collect();
+    assert_eq!((after, world.count_on(web, first)), (before, 2));
+}
+
 #[test]
 fn a_role_counts_as_certified() {
     let mut world = World::new(2);

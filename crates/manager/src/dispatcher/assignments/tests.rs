@@ -1,5 +1,8 @@
 use swarm_types::spec::service::ServiceSpec;
-use swarm_types::{AssignTask, Change, CreateTask, NewTemplate, ServiceId, Timestamp};
+use swarm_types::{
+    AssignTask, Change, CreateTask, NewTemplate, ObserveTask, OpenSession, ServiceId, TaskStatus,
+    Timestamp,
+};
 
 use super::*;
 use crate::testing::{World, spec};
@@ -84,6 +87,42 @@ async fn a_node_is_told_everything_once_and_then_what_managers_decide() {
     let desired = TaskState::Shutdown;
     world.change(Change::SetDesired { task: first, desired, reason: String::new() }).await;
     assert_eq!(next(&world, &of(first)), Some((Kind::Incremental, vec![first], vec![])));
+}
+
+#[tokio::test]
+async fn what_a_node_said_itself_is_not_told_back_and_what_is_gone_is_told_once() {
+    let mut world = World::new().await;
+    let web = service(&mut world).await;
+    let (first, second) = (task(&mut world, web, 1).await, task(&mut world, web, 2).await);
+    assign(&mut world, first).await;
+    assign(&mut world, second).await;
+    let (session, node) = (world.ids.draw(), world.node);
+    let open = OpenSession {
+        node,
+        session,
+        manager: node,
+        boot_id: String::new(),
+        description: Box::default(),
+        addr: String::new(),
+    };
+    world.change(Change::OpenSession(Box::new(open))).await;
+    let mut sent = Sent::default();
+    let mut next = |world: &World, marks: &Marks| {
+        sent.next(&world.core.raft.snapshot(), node, marks).map(told)
+    };
+    assert!(next(&world, &Marks::all()).is_some());
+
+    for state in [TaskState::Running, TaskState::Failed] {
+        let status = TaskStatus { state, ..TaskStatus::default() };
+        let observe = ObserveTask { task: first, node, session, status };
+        world.change(Change::ObserveTask(Box::new(observe))).await;
+        assert_eq!(next(&world, &of(first)), None, "{state}");
+        assert_eq!(next(&world, &Marks::all()), None, "{state}");
+    }
+    world.change(Change::RemoveTask(first)).await;
+    assert_eq!(next(&world, &of(first)), Some((Kind::Incremental, vec![], vec![first])));
+    assert_eq!(next(&world, &of(first)), None);
+    assert_eq!(next(&world, &Marks::all()), None);
 }
 
 #[tokio::test]
