@@ -65,8 +65,14 @@ impl Inner {
     ) {
         let mut seen = agent.clone();
         loop {
-            let other = seen
-                .wait_for(|state| told(state).is_some_and(|role| role != membership.part.role()));
+            let other = seen.wait_for(|state| match told(state) {
+                Some(role) if role == membership.part.role() => {
+                    // Whatever was tried is not wanted any more.
+                    self.role_tries.store(0, Ordering::Relaxed);
+                    false
+                }
+                told => told.is_some(),
+            });
             let Ok(Some(role)) = other.await.map(|state| told(&state)) else { return };
             // The try before this one may have ended in the old role again.
             sleep(RETRY * self.role_tries.fetch_add(1, Ordering::Relaxed).min(MOST_PAUSES)).await;
