@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::figure::{figure, note, spread};
 use crate::process::resident;
 use crate::{Effort, Outcome};
-use host::Host;
+pub(crate) use host::Host;
 use rig::{MANAGERS, Rig, Stop};
 
 /// Tasks that move when a worker is lost.

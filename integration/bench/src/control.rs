@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
+use prost::Message;
 use swarm_crypto::ca::CertificateFiles;
 use swarm_crypto::{Credentials, tls};
 use swarm_proto::v1;
@@ -26,21 +27,21 @@ pub(crate) struct Control {
 impl Control {
     /// A connection with the certificate of the node whose state directory this is.
     pub(crate) fn of(state: &Path) -> Result<Self, Box<dyn Error>> {
+        Self::at(ADDRESS, state)
+    }
+
+    /// The same to a manager that listens elsewhere.
+    pub(crate) fn at(address: &str, state: &Path) -> Result<Self, Box<dyn Error>> {
         let files = CertificateFiles::open(&state.join("certificates"))?;
         let root = files.root()?.ok_or("the node has no root certificate")?;
         let node = files.load()?.ok_or("the node has no certificate")?;
-        let channel = tls::channel(ADDRESS, &Credentials::node(&node, &root)?)?;
+        let channel = tls::channel(address, &Credentials::node(&node, &root)?)?;
         Ok(Self { client: ControlClient::new(channel), ids: IdSource::system() })
     }
 
     /// Creates a service without tasks, as a user with a usual spec would.
     pub(crate) async fn create(&mut self) -> Result<(), tonic::Status> {
-        let id: RequestId = self.ids.draw();
-        let spec = spec(&id);
-        let request = v1::CreateServiceRequest {
-            request_id: id.as_str().into(),
-            spec: Some(v1::ServiceSpec::from(&spec)),
-        };
+        let request = request(&self.ids.draw());
         self.client.create_service(request).await.map(drop)
     }
 
@@ -58,6 +59,16 @@ impl Control {
     pub(crate) async fn round_trip(&mut self) -> Result<(), tonic::Status> {
         self.client.get_cluster(v1::GetClusterRequest { stale: true }).await.map(drop)
     }
+}
+
+fn request(id: &RequestId) -> v1::CreateServiceRequest {
+    let spec = Some(v1::ServiceSpec::from(&spec(id)));
+    v1::CreateServiceRequest { request_id: id.as_str().into(), spec }
+}
+
+/// Bytes of what [`Control::create`] sends.
+pub(crate) fn request_size() -> usize {
+    request(&IdSource::system().draw()).encoded_len()
 }
 
 fn spec(id: &RequestId) -> ServiceSpec {

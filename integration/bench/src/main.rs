@@ -18,6 +18,7 @@ mod process;
 mod start;
 mod tasks;
 mod throughput;
+mod writes;
 
 use std::process::ExitCode;
 
@@ -40,12 +41,13 @@ struct Bench {
     run: fn(Effort) -> Outcome,
 }
 
-const BENCHES: [Bench; 10] = [
+const BENCHES: [Bench; 11] = [
     Bench { name: "start", run: start::run },
     Bench { name: "create", run: create::run },
     Bench { name: "throughput", run: throughput::run },
     Bench { name: "tasks", run: tasks::run },
     Bench { name: "cluster", run: cluster::run },
+    Bench { name: "writes", run: writes::run },
     Bench { name: "agents", run: agents::run },
     Bench { name: "state", run: library::state },
     Bench { name: "raft", run: library::raft },
