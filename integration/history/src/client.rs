@@ -15,7 +15,7 @@ use swarm_types::spec::Annotations;
 use swarm_types::spec::container::ContainerSpec;
 use swarm_types::spec::service::{ServiceMode, ServiceSpec};
 use swarm_types::spec::task::{TaskRuntime, TaskSpec};
-use swarm_types::{RequestId, ServiceId};
+use swarm_types::{RequestId, ServiceId, Timestamp};
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
@@ -62,6 +62,8 @@ pub struct Read {
     pub spec_version: u64,
     /// The write it comes from.
     pub mark: Mark,
+    /// When that was, as the managers have it.
+    pub written_at: Timestamp,
 }
 
 /// A connection to one manager, made when first needed and again after it broke.
@@ -178,10 +180,11 @@ fn spec(name: &str, mark: Mark) -> ServiceSpec {
 
 fn read(service: Option<v1::Service>) -> Option<Read> {
     let service = service?;
-    let named = service.spec?.annotations?;
+    let (meta, named) = (service.meta?, service.spec?.annotations?);
     Some(Read {
         id: field::id(&service.id, "id").ok()?,
-        spec_version: service.meta?.spec_version,
+        spec_version: meta.spec_version,
+        written_at: Timestamp(meta.updated_at_ns),
         mark: Mark(named.labels.get(LABEL)?.parse().ok()?),
         name: named.name,
     })

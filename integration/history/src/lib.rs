@@ -13,5 +13,5 @@ pub mod op;
 pub mod recorder;
 
 pub use check::{Violation, check};
-pub use client::{Answer, Manager};
+pub use client::{Answer, Manager, Read};
 pub use dice::Dice;

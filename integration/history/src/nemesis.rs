@@ -19,7 +19,7 @@ use node_test::{program, until};
 use crate::Dice;
 
 /// How far wall clocks jump, in seconds.
-const JUMP: i64 = 2 * 60 * 60;
+pub const JUMP: i64 = 2 * 60 * 60;
 
 /// One fault.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,6 +93,8 @@ impl<'a> Nemesis<'a> {
         match self.dice.within(0..16) {
             0 | 1 => Fault::Kill(vec![one]),
             2 => Fault::Kill(self.managers.clone()),
+            // A boot forgets mounts, and `start` after one begins with that.
+            3 if one == *self.disk_owner() => Fault::Kill(vec![one]),
             3 => Fault::PowerCut(one),
             4 => Fault::Stop(one),
             5 | 6 => Fault::Pause(one),
@@ -115,7 +117,9 @@ impl<'a> Nemesis<'a> {
     ///
     /// When `swarm dev` fails, or a member that lost its log does not join again.
     pub fn strike(&mut self, fault: &Fault) {
-        let lasting = Duration::from_millis(self.dice.within(200..6000));
+        // A leader that is back within its lease leads on, which is a case of its own.
+        let length = if self.dice.within(0..3) == 0 { 0..300 } else { 300..6000 };
+        let lasting = Duration::from_millis(self.dice.within(length));
         // A fault lasts: there is nothing to wait for.
         let last = || thread::sleep(lasting);
         match fault {
@@ -185,11 +189,27 @@ impl<'a> Nemesis<'a> {
         }
     }
 
+    /// Moves the wall clock of a node's daemon to so many seconds from this machine's.
+    ///
+    /// # Panics
+    ///
+    /// When the clock's file cannot be written.
+    #[track_caller]
+    pub fn set_clock(&self, node: &str, seconds: i64) {
+        // Written in place: it is mapped.
+        let mut options = fs::File::options();
+        let file = options.write(true).create(true).truncate(false).open(self.clock(node));
+        let written = file.and_then(|file| {
+            std::os::unix::fs::FileExt::write_all_at(&file, &seconds.to_ne_bytes(), 0)
+        });
+        written.unwrap_or_else(|why| panic!("set the clock of {node}: {why}"));
+    }
+
     /// Half of the time whoever leads.
     fn victim(&mut self) -> String {
         let drawn = self.dice.pick(&self.managers).clone();
         match self.dice.within(0..2) {
-            0 => leader(self.cluster, &drawn).unwrap_or(drawn),
+            0 => self.cluster.leader(&drawn).unwrap_or(drawn),
             _ => drawn,
         }
     }
@@ -249,26 +269,6 @@ impl<'a> Nemesis<'a> {
     fn clock(&self, node: &str) -> PathBuf {
         self.cluster.dir().join(node).join("clock")
     }
-
-    #[track_caller]
-    fn set_clock(&self, node: &str, seconds: i64) {
-        // Written in place: it is mapped.
-        let mut options = fs::File::options();
-        let file = options.write(true).create(true).truncate(false).open(self.clock(node));
-        let written = file.and_then(|file| {
-            std::os::unix::fs::FileExt::write_all_at(&file, &seconds.to_ne_bytes(), 0)
-        });
-        written.unwrap_or_else(|why| panic!("set the clock of {node}: {why}"));
-    }
-}
-
-/// The manager that leads, as one of them says; `None` when it knows of none.
-#[must_use]
-pub fn leader(cluster: &Cluster, asked: &str) -> Option<String> {
-    let format = "{{.Hostname}} {{.ManagerStatus}}";
-    let listed = cluster.swarm(asked, &["node", "ls", "--format", format]);
-    let mut names = listed.stdout.lines().filter_map(|line| line.strip_suffix(" Leader"));
-    names.next().map(str::to_owned)
 }
 
 /// Beside the program, where the build puts it.

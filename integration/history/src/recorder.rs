@@ -55,6 +55,12 @@ impl Recorder {
         self.shared.acknowledged.load(Ordering::Relaxed)
     }
 
+    /// Writes that nobody answered, however often they were repeated.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.shared.failed.load(Ordering::Relaxed)
+    }
+
     /// The longest time up to now in which no write was acknowledged.
     #[must_use]
     pub fn longest_gap(&self) -> Duration {
@@ -123,6 +129,7 @@ struct Shared {
     began: Instant,
     ended: AtomicBool,
     acknowledged: AtomicU64,
+    failed: AtomicU64,
     /// When the last write was acknowledged, and the longest time between two, in nanoseconds.
     last: AtomicU64,
     gap: AtomicU64,
@@ -139,6 +146,7 @@ impl Shared {
             began: Instant::now(),
             ended: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             last: AtomicU64::new(0),
             gap: AtomicU64::new(0),
             marks: AtomicU32::new(1),

@@ -177,6 +177,7 @@ impl Client<'_> {
                 Answer::NotNow(_) => {}
             }
             if Instant::now() > deadline {
+                self.shared.failed.fetch_add(1, Ordering::Relaxed);
                 return (at, if lost { Came::Unknown } else { Came::Nothing });
             }
             tokio::time::sleep(PAUSE).await;
