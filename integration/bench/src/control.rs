@@ -55,9 +55,11 @@ impl Control {
         self.client.create_service(v1::CreateServiceRequest { request_id, spec }).await.map(drop)
     }
 
-    /// Asks for the smallest thing that needs neither log nor quorum.
-    pub(crate) async fn round_trip(&mut self) -> Result<(), tonic::Status> {
-        self.client.get_cluster(v1::GetClusterRequest { stale: true }).await.map(drop)
+    /// Asks for the smallest thing that needs neither log nor quorum. Returns the index of the last
+    /// entry that the manager has applied.
+    pub(crate) async fn round_trip(&mut self) -> Result<u64, tonic::Status> {
+        let answer = self.client.get_cluster(v1::GetClusterRequest { stale: true }).await?;
+        Ok(answer.into_inner().applied_index)
     }
 }
 

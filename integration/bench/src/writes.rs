@@ -48,6 +48,7 @@ pub(crate) fn run(effort: Effort) -> Outcome {
         spread(&name("swarm"), &mut figures.swarm, "1/s");
         spread(&name("etcd"), &mut figures.etcd, "1/s");
         spread(&name("ratio"), &mut figures.ratio, "ratio");
+        spread(&name("swarm_entries"), &mut figures.entries, "per write");
         spread(&name("swarm_cpu"), &mut figures.swarm_cpu, "us");
         spread(&name("etcd_cpu"), &mut figures.etcd_cpu, "us");
     }
@@ -60,12 +61,14 @@ struct Rig {
     cluster: Cluster,
 }
 
-/// One value a round. Processor time is of all members together, for each write.
+/// One value a round. Processor time is of all members together, for each write; `entries` are
+/// those of the raft log, each of which waits for the disks of a quorum in turn.
 #[derive(Default)]
 struct Figures {
     swarm: Vec<f64>,
     etcd: Vec<f64>,
     ratio: Vec<f64>,
+    entries: Vec<f64>,
     swarm_cpu: Vec<f64>,
     etcd_cpu: Vec<f64>,
 }
@@ -82,13 +85,19 @@ impl Rig {
         let mut figures = Figures::default();
         for round in 0..rounds {
             // Whoever goes second may find the disk busy with what the first left behind.
-            let (swarm, etcd) = if round % 2 == 0 {
-                let swarm = storm(&mut ours, time, &pids).await?;
-                (swarm, storm(&mut theirs, time, &self.etcd.pids()).await?)
+            let earlier = if round % 2 == 1 {
+                Some(storm(&mut theirs, time, &self.etcd.pids()).await?)
             } else {
-                let etcd = storm(&mut theirs, time, &self.etcd.pids()).await?;
-                (storm(&mut ours, time, &pids).await?, etcd)
+                None
             };
+            let first = applied(&mut ours).await?;
+            let swarm = storm(&mut ours, time, &pids).await?;
+            let entries = applied(&mut ours).await? - first;
+            let etcd = match earlier {
+                Some(etcd) => etcd,
+                None => storm(&mut theirs, time, &self.etcd.pids()).await?,
+            };
+            figures.entries.push(entries as f64 / swarm.writes);
             figures.ratio.push(swarm.rate / etcd.rate);
             figures.swarm.push(swarm.rate);
             figures.etcd.push(etcd.rate);
@@ -152,7 +161,14 @@ impl Write for Control {
     }
 }
 
+/// Index of the last entry that the leader has applied.
+async fn applied(controls: &mut [Control]) -> Result<u64, Failure> {
+    let control = controls.first_mut().ok_or("nobody writes")?;
+    Ok(control.round_trip().await?)
+}
+
 struct Pace {
+    writes: f64,
     rate: f64,
     cpu_us: f64,
 }
@@ -184,5 +200,9 @@ async fn storm<W: Write>(
     }
     let (elapsed, spent) = (start.elapsed(), used()? - before);
     let all = f64::from(all);
-    Ok(Pace { rate: all / elapsed.as_secs_f64(), cpu_us: spent.as_secs_f64() * 1e6 / all })
+    Ok(Pace {
+        writes: all,
+        rate: all / elapsed.as_secs_f64(),
+        cpu_us: spent.as_secs_f64() * 1e6 / all,
+    })
 }
