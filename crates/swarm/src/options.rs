@@ -42,7 +42,7 @@ pub(crate) struct Global {
 }
 
 /// The options of [`Global`] that these commands have no use for.
-const UNUSED: [(&str, &[&str]); 48] = [
+const UNUSED: [(&str, &[&str]); 49] = [
     ("completion", &["format", "quiet", "socket"]),
     ("daemon", &["format", "quiet"]),
     ("dev down", &["format", "socket"]),
@@ -61,6 +61,7 @@ const UNUSED: [(&str, &[&str]); 48] = [
     ("events", &["quiet"]),
     ("exec", &["format", "quiet"]),
     ("help", &["format", "quiet", "socket"]),
+    ("image inspect", &["quiet"]),
     ("image load", &["format"]),
     ("image prune", &["format", "quiet"]),
     ("image pull", &["format"]),

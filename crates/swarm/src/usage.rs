@@ -9,7 +9,7 @@ use crate::options::Cli;
 /// Commands of Docker's that come later, by the one they belong to.
 const LATER: [(&str, &[&str]); 2] = [
     ("swarm", &["config", "network", "plugin", "secret", "stack", "system"]),
-    ("swarm image", &["build", "history", "import", "inspect", "push", "save", "tag"]),
+    ("swarm image", &["build", "history", "import", "push", "save", "tag"]),
 ];
 
 /// What to print for an error of the command line `args`, which begins with the program. Help

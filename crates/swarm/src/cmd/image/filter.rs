@@ -39,18 +39,28 @@ pub(super) fn labelled(filters: &Filters, labels: &BTreeMap<String, String>) -> 
     filters.labels("label", labels) && filters.without("label!", labels)
 }
 
-/// When the image of that name was made. A name is tried first: digits may be one too.
+/// When the image of that name was made.
 fn made(images: &[Image], name: &str) -> anyhow::Result<i64> {
+    Ok(named(images, name)?.created_at_ns.unwrap_or(0))
+}
+
+/// The image of that name, or of the id that begins so. A name is tried first: digits may be one
+/// too.
+pub(super) fn named<'a>(images: &'a [Image], name: &str) -> anyhow::Result<&'a Image> {
     let full = name.parse::<ImageRef>().map(|it| it.canonical()).unwrap_or_default();
+    if let Some(found) = images.iter().find(|image| image.name == full) {
+        return Ok(found);
+    }
     let digits = name.strip_prefix("sha256:").unwrap_or(name);
     let begins = |image: &&Image| {
         let digest = image.digest.strip_prefix("sha256:");
         !digits.is_empty() && digest.is_some_and(|it| it.starts_with(digits))
     };
-    let mut named = images.iter().filter(|image| image.name == full);
-    let found = named.next().or_else(|| images.iter().find(begins));
-    let found = found.ok_or_else(|| anyhow::anyhow!("no such image: {name}"))?;
-    Ok(found.created_at_ns.unwrap_or(0))
+    let mut found = images.iter().filter(begins);
+    let first = found.next().ok_or_else(|| anyhow::anyhow!("no such image: {name}"))?;
+    let other = found.find(|image| image.digest != first.digest);
+    anyhow::ensure!(other.is_none(), "image {name} is ambiguous: several ids start with it");
+    Ok(first)
 }
 
 /// Whether a pattern such as `web`, `web:1`, `me/*` or `*:latest` means this image.
@@ -107,6 +117,9 @@ mod tests {
         assert_eq!(made(&images, "aaa").unwrap(), 2);
         assert_eq!(made(&images, "aaaa").unwrap(), 1);
         assert_eq!(made(&images, "sha256:b").unwrap(), 2);
+        let alike = [image("x", "a", 1), image("y", "a", 1), image("z", "ab", 1)];
+        assert!(named(&alike, "aa").is_ok());
+        assert!(named(&alike, "a").unwrap_err().to_string().contains("ambiguous"));
         for none in ["", "sha256:", "nope"] {
             assert!(made(&images, none).is_err(), "{none}");
         }

@@ -1,6 +1,7 @@
 //! `swarm image`: images of this node.
 
 mod filter;
+mod inspect;
 mod load;
 mod ls;
 mod prune;
@@ -13,6 +14,8 @@ use crate::output::Printer;
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
+    /// Show images in full
+    Inspect(inspect::Inspect),
     /// Load images from a docker-archive or OCI layout tar
     Load(load::Load),
     /// List the images
@@ -33,6 +36,7 @@ pub(crate) async fn run(
     out: &mut Printer,
 ) -> anyhow::Result<()> {
     match command {
+        Command::Inspect(args) => inspect::run(args, client, out).await,
         Command::Load(args) => load::run(args, client, out).await,
         Command::Ls(args) => ls::run(args, client, out).await,
         Command::Prune(args) => prune::run(args, client, out).await,

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod container;
+mod image;
 mod node;
 mod service;
 pub(crate) mod words;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use swarm_client::Info;
 use swarm_types::{Meta, Timestamp};
 
+pub(crate) use image::image;
 pub(crate) use node::node;
 pub(crate) use service::service;
 
