@@ -7,6 +7,7 @@
 //! the authority's side only, never from a request.
 
 mod certificate;
+mod joining;
 mod node_key;
 mod root;
 mod store;
@@ -14,6 +15,7 @@ mod token;
 
 pub(crate) use certificate::MANAGER_NAME;
 pub use certificate::{Certificate, Identity, InvalidCertificate};
+pub use joining::{forget_joining_key, joining_key};
 pub use node_key::{Fingerprint, NodeKey};
 pub(crate) use root::digest_of_der;
 pub use root::{CaError, RootCa, digest_of, requested_key};

@@ -1,9 +1,9 @@
 //! `Join`: the node becomes part of a cluster that is there, with the role its token gives.
 //!
-//! The key is made here and stays here; who the node is comes from the cluster. Nothing is on disk
-//! before the cluster has answered, and a worker's `node.toml` comes last: a node that was
-//! interrupted is of no cluster, and joins again as a new one. A manager's comes before its store
-//! is let in: the cluster may count on that from then on.
+//! The key is made here and stays here; who the node is comes from the cluster. Only the key is on
+//! disk before the cluster has answered, and a worker's `node.toml` comes last: a node that was
+//! interrupted is of no cluster, and joins again with the same key, as the same node. A manager's
+//! comes before its store is let in: the cluster may count on that from then on.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
+use crate::local::said;
 use crate::managing::Managing;
 use crate::member::Papers;
 use crate::membership::{Membership, Part};
-use crate::{Inner, NodeError, advertise, local};
+use crate::{Inner, NodeError, advertise};
 
 /// Rounds of asking every manager.
 const ROUNDS: usize = 5;
@@ -72,10 +73,9 @@ impl Inner {
         self.make_room()?;
         // What is likeliest to fail here must leave no node behind in the cluster.
         let net = self.net().await?;
-        let key = NodeKey::generate().map_err(NodeError::certificates)?;
         let as_manager = self.manager_place(advertise, &with.remotes).await;
         let admitted = tokio::select! {
-            admitted = admitted(with, key) => admitted?,
+            admitted = self.admitted(with) => admitted?,
             () = self.stopping.cancelled() => return Err(NodeError::Stopping),
         };
         let Admitted { node, cluster, role, certificate, root_pem, managers, epoch } = admitted;
@@ -105,12 +105,27 @@ impl Inner {
         };
         let started = self.start(membership.clone(), managing, net, papers).await?;
         let started = member.insert(started);
+        Membership::forget_joining(&self.options.state_dir)?;
         tokio::select! {
             ready = started.ready() => ready?,
             () = self.stopping.cancelled() => return Err(NodeError::Stopping),
         }
         tracing::info!(%node, %cluster, role = role.as_str(), "joined a cluster");
         Ok(membership)
+    }
+
+    /// Has a cluster let the node in, as the one that it may have let in before.
+    async fn admitted(&self, with: &Joining) -> Result<Admitted, NodeError> {
+        let state = &self.options.state_dir;
+        let key = || Membership::joining_key(state, &with.token, with.availability);
+        match admitted(with, key()?).await {
+            // The node of that key was removed meanwhile, and does not come back.
+            Err(NodeError::NotAdmitted { code: Code::Aborted, .. }) => {
+                Membership::forget_joining(state)?;
+                admitted(with, key()?).await
+            }
+            asked => asked,
+        }
     }
 
     /// What a manager needs of this host: its port, and where others reach that.
@@ -250,8 +265,7 @@ async fn ask(
 
 /// True when the same manager, or another one, may answer otherwise a little later.
 fn is_passing(status: &Status) -> bool {
-    let passing =
-        [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted, Code::Aborted];
+    let passing = [Code::Unavailable, Code::DeadlineExceeded, Code::ResourceExhausted];
     passing.contains(&status.code()) && !is_distrusted(status)
 }
 
@@ -268,12 +282,7 @@ fn is_distrusted(status: &Status) -> bool {
 }
 
 fn refused(remote: &str, status: Status) -> NodeError {
-    let why = match std::error::Error::source(&status) {
-        // Made on this side: the cause says more than the transport.
-        Some(_) => local::innermost(&status),
-        None => status.message().to_owned(),
-    };
-    NodeError::NotAdmitted { remote: remote.to_owned(), why, code: status.code() }
+    NodeError::NotAdmitted { remote: remote.to_owned(), why: said(&status), code: status.code() }
 }
 
 /// Takes nothing on trust: the certificate must be for this key, under the token's root.

@@ -50,6 +50,7 @@ impl Inner {
             None if Membership::load(state)?.is_none() => return Err(NodeError::NoMember),
             None => {}
         }
+        Membership::forget_joining(state)?;
         Membership::end(state)?;
         for dir in OWN.map(|name| state.join(name)) {
             match fs::remove_dir_all(&dir) {

@@ -277,6 +277,15 @@ pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Why a call was refused, or did not come through.
+pub(crate) fn said(status: &Status) -> String {
+    match std::error::Error::source(status) {
+        // Made on this side: the cause says more than the transport.
+        Some(_) => innermost(status),
+        None => status.message().to_owned(),
+    }
+}
+
 /// The error and its causes in one line.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use swarm_crypto::ca::{self, JoinToken, NodeKey};
+use swarm_types::spec::node::Availability;
 use swarm_types::{ClusterId, NodeId};
 
 use crate::NodeError;
@@ -22,8 +24,10 @@ const FILE: &str = "node.toml";
 const ANNOUNCED: &str = "founding.toml";
 /// A file that is being written.
 const FRESH: &str = "node.toml.new";
+/// The key of a join that has not come to its end, and the same while it is written.
+const JOINING: [&str; 2] = ["joining.key", ".joining.key.tmp"];
 /// All that is ever there.
-pub(crate) const FILES: [&str; 3] = [FILE, ANNOUNCED, FRESH];
+pub(crate) const FILES: [&str; 5] = [FILE, ANNOUNCED, FRESH, JOINING[0], JOINING[1]];
 
 /// Which cluster the node is part of.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -132,6 +136,22 @@ impl Membership {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The key to join with: that of an earlier try of the same join, which the cluster may have
+    /// answered, so that it becomes no second node.
+    pub(crate) fn joining_key(
+        dir: &Path,
+        token: &JoinToken,
+        availability: Availability,
+    ) -> Result<NodeKey, NodeError> {
+        let key = ca::joining_key(&dir.join(JOINING[0]), token, availability.as_str());
+        key.map_err(NodeError::certificates)
+    }
+
+    /// The next join is another one.
+    pub(crate) fn forget_joining(dir: &Path) -> Result<(), NodeError> {
+        ca::forget_joining_key(&dir.join(JOINING[0])).map_err(NodeError::certificates)
     }
 
     /// There is a store, and nothing that says what it is for.

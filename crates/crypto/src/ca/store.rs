@@ -92,7 +92,7 @@ impl CertificateFiles {
     /// [`FilesError::Io`].
     pub fn open(folder: &Path) -> Result<Self, FilesError> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(io("make", folder))?;
+        made.map_err(failed("make", folder))?;
         Ok(Self { folder: folder.into() })
     }
 
@@ -117,7 +117,7 @@ impl CertificateFiles {
     /// [`FilesError::Io`].
     pub fn save_root(&self, root_pem: &str) -> Result<(), FilesError> {
         let path = self.path(ROOT);
-        files::replace(&path, root_pem.as_bytes(), PUBLIC).map_err(io("write", &path))
+        files::replace(&path, root_pem.as_bytes(), PUBLIC).map_err(failed("write", &path))
     }
 
     /// The node's certificate and key; `None` before the first. A change that a
@@ -168,15 +168,15 @@ impl CertificateFiles {
         let next = files::beside(&chain);
         let written = files::write_synced(&next, node.chain.as_bytes(), PUBLIC)
             .and_then(|()| files::sync_folder(&next));
-        written.map_err(io("write", &next))?;
+        written.map_err(failed("write", &next))?;
         let replaced = files::replace(&key, node.key.to_pem().expose(), files::SECRET);
-        replaced.map_err(io("write", &key))?;
+        replaced.map_err(failed("write", &key))?;
         self.finish(&next, &chain)
     }
 
     fn finish(&self, next: &Path, chain: &Path) -> Result<(), FilesError> {
         let renamed = fs::rename(next, chain).and_then(|()| files::sync_folder(chain));
-        renamed.map_err(io("replace", chain))
+        renamed.map_err(failed("replace", chain))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -184,7 +184,10 @@ impl CertificateFiles {
     }
 }
 
-fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FilesError {
+pub(super) fn failed(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> FilesError + use<> {
     let path = path.into();
     move |source| FilesError::Io { action, path, source }
 }
@@ -193,6 +196,6 @@ fn read(path: &Path) -> Result<Option<String>, FilesError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io("read", path)(error)),
+        Err(error) => Err(failed("read", path)(error)),
     }
 }

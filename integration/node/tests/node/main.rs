@@ -10,6 +10,7 @@ mod containers;
 mod crashes;
 mod damage;
 mod host;
+mod identity;
 mod images;
 mod joins;
 mod leftovers;
