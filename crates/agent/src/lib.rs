@@ -92,6 +92,8 @@ pub enum AgentState {
     Searching {
         /// Why the last one did not, for people; empty before the first try.
         why: String,
+        /// Those it knows, `HOST:PORT` each.
+        managers: Vec<String>,
     },
     /// Has a session.
     Connected {
@@ -164,9 +166,12 @@ impl Agent {
         let Opened { store, kept, closed } = Store::open(&state_dir).await?;
         let identity = description::Identity { hostname, engine_version };
         let reporter = Reporter::default();
-        let (state, receiver) = watch::channel(AgentState::Searching { why: String::new() });
         let Known { own, others } = managers;
         let managers = Managers::new(own, [kept.managers.clone(), others].concat());
+        let (state, receiver) = watch::channel(AgentState::Searching {
+            why: String::new(),
+            managers: managers.known(),
+        });
         let node = description::facts(&description::describe(&identity, tls.clone()));
         let executor = Arc::new(Containerd { runtime, net, node, files: run_dir.join("tasks") });
         let obeyed = kept.obeyed;

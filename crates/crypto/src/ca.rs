@@ -7,6 +7,7 @@
 //! the authority's side only, never from a request.
 
 mod certificate;
+mod challenge;
 mod joining;
 mod node_key;
 mod root;
@@ -15,10 +16,11 @@ mod token;
 
 pub(crate) use certificate::MANAGER_NAME;
 pub use certificate::{Certificate, Identity, InvalidCertificate};
+pub use challenge::Challenges;
 pub use joining::{forget_joining_key, joining_key};
 pub use node_key::{Fingerprint, NodeKey};
 pub(crate) use root::digest_of_der;
-pub use root::{CaError, RootCa, digest_of, requested_key};
+pub use root::{CaError, RootCa, digest_of, requested_key, requested_name};
 pub use store::{CertificateFiles, FilesError, NodeCertificate};
 pub use token::{InvalidToken, JoinToken};
 

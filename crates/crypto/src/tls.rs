@@ -16,7 +16,7 @@ mod server;
 mod verify;
 
 pub use client::{InvalidAddress, channel};
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, once_valid};
 pub use peer::{Connection, Peer, peer};
 pub use server::serve;
 

@@ -142,7 +142,8 @@ fn shown<T>(request: &Request<T>) -> Result<Certificate, Status> {
     Ok(certificate)
 }
 
-fn judge(identity: Identity, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), Status> {
+/// The node of a certificate and the lower of the roles that this and the cluster give it.
+pub(crate) fn judge(identity: Identity, snapshot: &Snapshot) -> Result<(NodeId, NodeRole), Status> {
     let cluster = snapshot.cluster().filter(|cluster| cluster.id == identity.cluster);
     let Some(cluster) = cluster else {
         return Err(Status::permission_denied(format!(

@@ -10,6 +10,7 @@ mod admission;
 mod advertise;
 mod check;
 mod error;
+mod expired;
 mod figures;
 mod found;
 mod founding;

@@ -17,9 +17,10 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 use crate::admission::Admission;
+use crate::expired::renew_by;
 use crate::member::{CERTIFICATES, Member, Papers, WORKER_DIR};
 use crate::membership::{Membership, Part};
-use crate::renewal::{Signer, renew_expired};
+use crate::renewal::{Signer, has_expired, renew_expired};
 use crate::{Inner, NodeError, advertise, local};
 
 pub(crate) const RAFT_DIR: &str = "raft";
@@ -232,8 +233,14 @@ impl Inner {
 
     /// The cluster's epoch, from the first manager that answers.
     async fn epoch(&self, known: &[String], credentials: &Credentials) -> Result<u64, NodeError> {
-        let files = self.certificate_files()?.load().map_err(NodeError::certificates)?;
-        let key = files.ok_or_else(|| NodeError::certificates("swarm-node.key is missing"))?.key;
+        let files = self.certificate_files()?;
+        if credentials.certificate().is_some_and(|it| has_expired(&it))
+            && let Err(error) = renew_by(known, &files, credentials).await
+        {
+            tracing::warn!(error, "this manager's certificate has expired, and was not renewed");
+        }
+        let own = files.load().map_err(NodeError::certificates)?;
+        let key = own.ok_or_else(|| NodeError::certificates("swarm-node.key is missing"))?.key;
         let csr = key.csr().map_err(NodeError::certificates)?;
         let mut last = None;
         for round in 0..ROUNDS {
@@ -247,7 +254,7 @@ impl Inner {
                 let mut ca = CaClient::new(channel);
                 match timeout(ANSWER, ca.renew_node_certificate(request)).await {
                     Ok(Ok(answer)) => return Ok(answer.into_inner().epoch),
-                    Ok(Err(refusal)) => last = Some((manager, local::innermost(&refusal))),
+                    Ok(Err(refusal)) => last = Some((manager, local::said(&refusal))),
                     Err(_) => last = Some((manager, "no answer in time".to_owned())),
                 }
             }

@@ -79,7 +79,7 @@ impl Member {
             return Ok(());
         }
         let state = match &*self.agent.state().borrow() {
-            AgentState::Searching { why } => format!("no session with a manager: {why}"),
+            AgentState::Searching { why, .. } => format!("no session with a manager: {why}"),
             AgentState::Removed { why } => why.clone(),
             AgentState::Connected { .. } => "it has a session, the cluster does not show it".into(),
             AgentState::Failed { why } => why.clone(),

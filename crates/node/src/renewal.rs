@@ -3,7 +3,8 @@
 //! At a moment of the node's own between half and four fifths of the certificate's life, so that
 //! nodes that joined together do not come together. The key stays the same: whatever becomes of
 //! an answer, the node has a certificate for it. Connections that are open keep the old
-//! certificate; the agent opens a new session when it expires.
+//! certificate; the agent opens a new session when it expires. A worker whose certificate has
+//! expired calls as [`crate::expired`] says.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::expired::renew_by;
+use crate::local::with_causes;
 use crate::managing::Managing;
 use crate::{Inner, NodeError};
 
@@ -32,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(5 * 60);
 /// The same, once nobody listens to the node any more.
 const SOON: Duration = Duration::from_secs(5);
 /// How long a manager may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Who signs.
 pub(crate) enum Signer {
@@ -55,9 +58,9 @@ impl Inner {
             None => Signer::Session(agent.state(), credentials.clone()),
         };
         let (stop, files) = (CancellationToken::new(), self.certificate_files());
-        let stopped = stop.clone();
+        let (stopped, state) = (stop.clone(), agent.state());
         self.tracker.spawn(async move {
-            stopped.run_until_cancelled(keep(files, credentials, signer)).await;
+            stopped.run_until_cancelled(keep(files, credentials, signer, state)).await;
         });
         stop.drop_guard()
     }
@@ -67,6 +70,7 @@ async fn keep(
     files: Result<CertificateFiles, NodeError>,
     credentials: Credentials,
     signer: Signer,
+    mut agent: watch::Receiver<AgentState>,
 ) {
     let files = match files {
         Ok(files) => files,
@@ -75,24 +79,54 @@ async fn keep(
             return;
         }
     };
-    let mut share = IdSource::system().between(SHARE.0, SHARE.1);
+    let (mut share, mut told) = (IdSource::system().between(SHARE.0, SHARE.1), String::new());
     while let Some(certificate) = credentials.certificate() {
         let left = due(&certificate, share).0.saturating_sub(Timestamp::now().0);
         if let Ok(left @ 1..) = u64::try_from(left) {
-            sleep(Duration::from_nanos(left).min(LOOK)).await;
-            continue;
+            // Whoever was asleep, or has another time now, is told so by the end of its session.
+            match timeout(Duration::from_nanos(left).min(LOOK), agent.changed()).await {
+                Ok(Err(_)) => return,
+                Ok(Ok(())) | Err(_) => continue,
+            }
         }
-        match renew(&files, &credentials, |csr| signer.sign(csr)).await {
+        match renewed(&files, &credentials, &signer).await {
             Ok(()) => {
                 share = IdSource::system().between(SHARE.0, SHARE.1);
+                told.clear();
                 tracing::info!("the node's certificate was renewed");
             }
             Err(error) => {
-                tracing::warn!(error, "the node's certificate was not renewed; it is tried again");
+                // It may go on like this for days.
+                if told != error {
+                    tracing::warn!(
+                        error,
+                        "the node's certificate was not renewed; it is tried again"
+                    );
+                    told = error;
+                }
                 sleep(if has_expired(&certificate) { SOON } else { RETRY }).await;
             }
         }
     }
+}
+
+/// Renews by whoever can: a session ends when the certificate expires, and there is no other then.
+async fn renewed(
+    files: &CertificateFiles,
+    credentials: &Credentials,
+    signer: &Signer,
+) -> Result<(), String> {
+    if let Signer::Session(agent, _) = signer
+        && credentials.certificate().is_some_and(|it| has_expired(&it))
+    {
+        let managers = match &*agent.borrow() {
+            AgentState::Searching { managers, .. } => managers.clone(),
+            AgentState::Connected { manager, .. } => vec![manager.clone()],
+            _ => Vec::new(),
+        };
+        return renew_by(&managers, files, credentials).await;
+    }
+    renew(files, credentials, |csr| signer.sign(csr)).await
 }
 
 /// When that share of the life of a certificate is over.
@@ -102,7 +136,7 @@ fn due(certificate: &Certificate, percent: u32) -> Timestamp {
     Timestamp(begun.0.saturating_add(life / 100 * i64::from(percent)))
 }
 
-fn has_expired(certificate: &Certificate) -> bool {
+pub(crate) fn has_expired(certificate: &Certificate) -> bool {
     certificate.not_after < Timestamp::now()
 }
 
@@ -130,21 +164,42 @@ pub(crate) async fn renew<F>(
 where
     F: Future<Output = Result<String, String>>,
 {
-    let told = |error: &dyn std::error::Error| crate::local::with_causes(error);
-    let missing = || "the node's certificate is missing".to_owned();
-    let old = files.load().map_err(|error| told(&error))?.ok_or_else(missing)?;
-    let root = files.root().map_err(|error| told(&error))?.ok_or_else(missing)?;
-    let csr = old.key.csr().map_err(|error| told(&error))?;
-    let identity = old.certificate.identity;
-
+    let old = own(files)?;
+    let csr = old.key.csr().map_err(|error| with_causes(&error))?;
     let chain = sign(csr).await?;
-    let new = NodeCertificate::new(chain, old.key).map_err(|error| told(&error))?;
+    take(files, credentials, old, chain)
+}
+
+/// The certificate that is kept.
+pub(crate) fn own(files: &CertificateFiles) -> Result<NodeCertificate, String> {
+    files.load().map_err(|error| with_causes(&error))?.ok_or_else(missing)
+}
+
+/// The root that is kept.
+pub(crate) fn root(files: &CertificateFiles) -> Result<String, String> {
+    files.root().map_err(|error| with_causes(&error))?.ok_or_else(missing)
+}
+
+fn missing() -> String {
+    "the node's certificate is missing".to_owned()
+}
+
+/// Keeps what was signed in place of the old certificate, and shows it from now on.
+pub(crate) fn take(
+    files: &CertificateFiles,
+    credentials: &Credentials,
+    old: NodeCertificate,
+    chain: String,
+) -> Result<(), String> {
+    let root = root(files)?;
+    let identity = old.certificate.identity;
+    let new = NodeCertificate::new(chain, old.key).map_err(|error| with_causes(&error))?;
     let signed = new.certificate.identity;
     if (signed.node, signed.cluster) != (identity.node, identity.cluster) {
         return Err("the certificate that was signed is another node's".to_owned());
     }
-    files.save(&new).map_err(|error| told(&error))?;
-    credentials.replace(&new, &root).map_err(|error| told(&error))
+    files.save(&new).map_err(|error| with_causes(&error))?;
+    credentials.replace(&new, &root).map_err(|error| with_causes(&error))
 }
 
 impl Signer {

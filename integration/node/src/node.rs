@@ -1,11 +1,13 @@
 //! A daemon with its containerd.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -178,7 +180,31 @@ impl Node {
         }
         command.args(&self.arguments);
         command.stdin(Stdio::null());
+        if self.clock().exists() {
+            // Beside the program, where the build puts it.
+            command.env("LD_PRELOAD", self.program.with_file_name("libclock.so"));
+            command.env("SWARM_TEST_CLOCK", self.clock());
+        }
         command
+    }
+
+    /// How far the daemon's wall clock is ahead of the host's. One that runs follows at once if it
+    /// was started with a clock of its own.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be told.
+    #[track_caller]
+    pub fn set_clock(&self, ahead: Duration) {
+        let seconds = i64::try_from(ahead.as_secs()).unwrap_or(i64::MAX);
+        // Written in place: it is mapped.
+        let file = File::options().write(true).create(true).truncate(false).open(self.clock());
+        let written = file.and_then(|file| file.write_all_at(&seconds.to_ne_bytes(), 0));
+        written.unwrap_or_else(|why| panic!("set the clock: {why}"));
+    }
+
+    fn clock(&self) -> PathBuf {
+        self.dir().join("clock")
     }
 
     /// Runs another daemon inside this node's network to its end.

@@ -115,7 +115,10 @@ impl<E: Executor> Sessions<E> {
             if matches!(ended, Ended::Moved) {
                 self.managers.avoid(&manager);
             }
-            self.state.send_replace(AgentState::Searching { why: format!("{manager}: {ended}") });
+            self.state.send_replace(AgentState::Searching {
+                why: format!("{manager}: {ended}"),
+                managers: self.managers.known(),
+            });
         }
     }
 

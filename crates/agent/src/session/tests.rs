@@ -38,7 +38,8 @@ impl Agent {
         let (store, kept) = Store::in_test(dir.path());
         let obeyed = kept.obeyed;
         let (fake, reporter) = (Arc::new(Fake::new(World::default())), Reporter::default());
-        let (state, receiver) = watch::channel(AgentState::Searching { why: String::new() });
+        let (state, receiver) =
+            watch::channel(AgentState::Searching { why: String::new(), managers: Vec::new() });
         let sessions = Sessions {
             dial: Box::new(|manager| {
                 Ok(Endpoint::from_shared(format!("http://{manager}"))?.connect_lazy())
@@ -251,7 +252,7 @@ async fn tasks_go_on_without_any_fit_manager() {
     manager.hang_up();
 
     let lost =
-        |state: &AgentState| matches!(state, AgentState::Searching { why } if !why.is_empty());
+        |state: &AgentState| matches!(state, AgentState::Searching { why, .. } if !why.is_empty());
     timeout(Duration::from_secs(20), agent.state.wait_for(lost)).await.unwrap().unwrap();
     assert_eq!(agent.fake.get(&web), Some(Container::Running));
     agent.stop().await;

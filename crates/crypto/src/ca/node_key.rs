@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData};
 use sha2::{Digest, Sha256};
 use swarm_types::Sensitive;
 use zeroize::Zeroize;
@@ -72,8 +72,24 @@ impl NodeKey {
     ///
     /// [`CaError::Sign`] when signing fails.
     pub fn csr(&self) -> Result<Vec<u8>, CaError> {
+        self.request(DistinguishedName::new())
+    }
+
+    /// A request as [`NodeKey::csr`], with a word in it that the authority gave: it shows that the
+    /// key is here now.
+    ///
+    /// # Errors
+    ///
+    /// [`CaError::Sign`] when signing fails.
+    pub fn csr_with(&self, word: &str) -> Result<Vec<u8>, CaError> {
+        let mut name = DistinguishedName::new();
+        name.push(DnType::CommonName, word);
+        self.request(name)
+    }
+
+    fn request(&self, name: DistinguishedName) -> Result<Vec<u8>, CaError> {
         let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name = name;
         let request = params.serialize_request(&self.0).map_err(CaError::Sign)?;
         Ok(request.der().to_vec())
     }

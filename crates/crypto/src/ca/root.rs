@@ -8,7 +8,8 @@ use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
-    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData, SerialNumber,
+    DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData,
+    SerialNumber,
 };
 use sha2::{Digest, Sha256};
 use swarm_types::{Cluster, Sensitive, Timestamp, defaults};
@@ -198,6 +199,20 @@ fn params(now: Timestamp, not_after: Timestamp) -> Result<CertificateParams, CaE
 pub fn requested_key(csr: &[u8]) -> Result<Fingerprint, CaError> {
     let key = read_request(csr)?.public_key;
     Ok(Fingerprint::of(&key.subject_public_key_info()))
+}
+
+/// The common name in a certificate request whose signature is good, where that is plain text: the
+/// word of [`NodeKey::csr_with`].
+///
+/// # Errors
+///
+/// [`CaError::BadRequest`], as [`RootCa::issue`].
+pub fn requested_name(csr: &[u8]) -> Result<Option<String>, CaError> {
+    let request = read_request(csr)?;
+    match request.params.distinguished_name.get(&DnType::CommonName) {
+        Some(DnValue::Utf8String(name)) => Ok(Some(name.clone())),
+        _ => Ok(None),
+    }
 }
 
 /// A request whose signature shows that its sender has the key.

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
 use swarm_types::ClusterId;
 
 use super::verify::{ClientVerifier, ServerVerifier};
@@ -156,6 +156,29 @@ impl Current {
         let certificate = Some(node.certificate);
         Ok(Self { certificate, client: Arc::new(client), server: Some(Arc::new(server)) })
     }
+}
+
+/// The certificate that a chain begins with, when it was of a node of that cluster under that root
+/// on the day it was signed. Says nothing of whether it has expired, nor that whoever shows it has
+/// its key.
+///
+/// # Errors
+///
+/// [`CredentialsError`].
+pub fn once_valid(
+    chain_pem: &str,
+    root_pem: &str,
+    cluster: ClusterId,
+) -> Result<Certificate, CredentialsError> {
+    use CredentialsError::{BadCertificate, BadRoot};
+
+    let chain = certificates(chain_pem);
+    let leaf = chain.first().ok_or(BadCertificate(Error::NoCertificatesPresented))?;
+    let unreadable = |_| BadCertificate(Error::InvalidCertificate(CertificateError::BadEncoding));
+    let leaf = Certificate::from_der(leaf).map_err(unreadable)?;
+    let nodes = ClientVerifier::new(provider(), roots(root_pem)?.1, cluster).ok_or(BadRoot)?;
+    nodes.check_own(&chain, &leaf).map_err(BadCertificate)?;
+    Ok(leaf)
 }
 
 fn restrict(client: &mut ClientConfig) {

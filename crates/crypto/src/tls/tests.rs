@@ -268,6 +268,31 @@ fn credentials_that_do_not_fit_together_are_refused() {
     assert!(matches!(refused, Err(CredentialsError::BadCertificate(_))), "{refused:?}");
 }
 
+/// As a manager sees what a node whose certificate has expired shows beside the handshake.
+#[test]
+fn what_was_valid_once_is_known_and_nothing_else_is() {
+    let (ca, other) = (root(), root());
+    let who = identity(1, 2, WORKER);
+    let long_ago = Timestamp(Timestamp::now().0 - 3 * 86_400_000_000_000);
+    let old_root = RootCa::generate(long_ago).unwrap();
+    let expired = issued_at(&old_root, &who, long_ago);
+
+    let known = once_valid(&expired.chain, old_root.cert_pem(), who.cluster).unwrap();
+
+    assert_eq!(known, expired.certificate);
+    let foreign = identity(9, 2, WORKER).cluster;
+    let chain = issued(&ca, &who).chain;
+    for (chain, root_pem, cluster, why) in [
+        (chain.as_str(), other.cert_pem(), who.cluster, "another root"),
+        (&chain, ca.cert_pem(), foreign, "another cluster"),
+        (ca.cert_pem(), ca.cert_pem(), who.cluster, "no node"),
+        ("", ca.cert_pem(), who.cluster, "nothing"),
+        (&chain, "", who.cluster, "no root"),
+    ] {
+        assert!(once_valid(chain, root_pem, cluster).is_err(), "{why}");
+    }
+}
+
 #[tokio::test]
 async fn only_host_and_port_make_an_address() {
     let stranger = Credentials::joining(&JoinToken::generate(&root().digest()).unwrap()).unwrap();

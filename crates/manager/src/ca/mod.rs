@@ -3,14 +3,16 @@
 //!
 //! What a certificate says comes from the cluster's Node object, never from a request. A stranger
 //! proves that it may come in by a token, and who it is by its key: only the key of a node is ever
-//! signed for it. That makes both calls safe to repeat.
+//! signed for it. That makes all calls safe to repeat.
 
+mod expired;
 mod join;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use swarm_crypto::Identity;
-use swarm_crypto::ca::{CaError, RootCa, requested_key};
+use swarm_crypto::ca::{CaError, Challenges, RootCa, requested_key};
 use swarm_proto::v1;
 use swarm_state::Snapshot;
 use swarm_types::{Cluster, Node, NodeId, Timestamp};
@@ -24,11 +26,12 @@ use crate::audit::Audit;
 #[derive(Debug)]
 pub(crate) struct Ca {
     core: Arc<Core>,
+    challenges: Challenges,
 }
 
 impl Ca {
-    pub(crate) const fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core, challenges: Challenges::generate() }
     }
 
     /// Signs the key that is known to be the calling node's.
@@ -61,9 +64,7 @@ impl v1::ca_server::Ca for Ca {
         &self,
         request: Request<v1::IssueNodeCertificateRequest>,
     ) -> Result<Response<v1::IssueNodeCertificateResponse>, Status> {
-        let peer = swarm_crypto::tls::peer(request.extensions());
-        let caller = peer.map(|peer| Caller::Stranger(peer.addr.ip()));
-        let caller = caller.ok_or_else(|| Status::unauthenticated("who calls is not known"));
+        let caller = peer(&request).map(|peer| Caller::Stranger(peer.ip()));
         let request = request.into_inner();
         let key = requested_key(&request.csr).map_err(|error| unsigned(&error));
         let audit = Audit::new("IssueNodeCertificate", &caller, &key, &Ok("new node"));
@@ -81,6 +82,27 @@ impl v1::ca_server::Ca for Ca {
     ) -> Result<Response<v1::RenewNodeCertificateResponse>, Status> {
         self.renew(&request).map(Response::new)
     }
+
+    async fn challenge(
+        &self,
+        request: Request<v1::ChallengeRequest>,
+    ) -> Result<Response<v1::ChallengeResponse>, Status> {
+        let word = self.word(peer(&request)?);
+        Ok(Response::new(v1::ChallengeResponse { word }))
+    }
+
+    async fn renew_expired(
+        &self,
+        request: Request<v1::RenewExpiredRequest>,
+    ) -> Result<Response<v1::RenewNodeCertificateResponse>, Status> {
+        Self::renew_expired(self, peer(&request)?, request.get_ref()).map(Response::new)
+    }
+}
+
+/// The connection that a request of anybody came by.
+fn peer<T>(request: &Request<T>) -> Result<SocketAddr, Status> {
+    let peer = swarm_crypto::tls::peer(request.extensions());
+    peer.map(|peer| peer.addr).ok_or_else(|| Status::unauthenticated("who calls is not known"))
 }
 
 /// A chain for this manager's own node.

@@ -9,6 +9,7 @@ use super::*;
 use crate::control::Control;
 use crate::testing::World;
 
+mod expired;
 mod port;
 
 struct Joiner {

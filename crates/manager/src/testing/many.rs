@@ -24,6 +24,9 @@ use super::{empty_cluster, manager};
 use crate::Manager;
 use crate::control::Control;
 
+/// How long certificates are valid.
+const LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// A manager and what it runs on.
 pub(crate) struct Seat {
     pub(crate) node: NodeId,
@@ -134,12 +137,23 @@ impl Many {
     }
 
     pub(crate) fn credentials_of(&self, identity: Identity) -> Credentials {
-        let RootCa { cert, key, .. } = &self.authority;
-        let root = swarm_crypto::ca::RootCa::from_pem(cert, key).unwrap();
-        let own = NodeKey::generate().unwrap();
-        let life = Duration::from_secs(24 * 3600);
-        let chain = root.issue(&own.csr().unwrap(), &identity, life, Timestamp::now()).unwrap();
-        Credentials::node(&NodeCertificate::new(chain, own).unwrap(), cert).unwrap()
+        let key = NodeKey::generate().unwrap();
+        let signed = self.certificate(identity, key, Timestamp::now().after(LIFE));
+        Credentials::node(&signed, &self.authority.cert).unwrap()
+    }
+
+    /// A certificate for that key which is valid until then.
+    pub(crate) fn certificate(
+        &self,
+        identity: Identity,
+        key: NodeKey,
+        until: Timestamp,
+    ) -> NodeCertificate {
+        let RootCa { cert, key: root, .. } = &self.authority;
+        let root = swarm_crypto::ca::RootCa::from_pem(cert, root).unwrap();
+        let at = Timestamp(until.0 - i64::try_from(LIFE.as_nanos()).unwrap());
+        let chain = root.issue(&key.csr().unwrap(), &identity, LIFE, at).unwrap();
+        NodeCertificate::new(chain, key).unwrap()
     }
 
     pub(crate) fn stranger(&self) -> Credentials {
@@ -176,7 +190,12 @@ impl Many {
 
     /// A node in the state; no manager runs there.
     pub(crate) async fn node(&mut self, role: NodeRole) -> NodeId {
-        let mut node = Node { key_fingerprint: vec![2; 32], ..manager(self.ids.draw()) };
+        self.node_of(role, vec![2; 32]).await
+    }
+
+    /// The same, of the key with that fingerprint.
+    pub(crate) async fn node_of(&mut self, role: NodeRole, key_fingerprint: Vec<u8>) -> NodeId {
+        let mut node = Node { key_fingerprint, ..manager(self.ids.draw()) };
         (node.role, node.spec.role) = (role, role);
         let id = node.id;
         self.change(Change::CreateNode(Box::new(node))).await;

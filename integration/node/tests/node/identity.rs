@@ -1,11 +1,14 @@
-//! Who a node is, over joins that are cut off.
+//! Who a node is: over cut-off joins, and after its certificate has expired.
 
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use node_test::{Node, Ran, until};
 
-use crate::workers::{founded, token};
+use crate::workers::{founded, serve, token};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Waits until the manager lists exactly these, all ready.
 #[track_caller]
@@ -16,6 +19,58 @@ fn all_ready(manager: &Node, count: usize) {
         let all = listed.stdout.lines().count();
         if (ready, all) == (count, count) { Ok(()) } else { Err(listed.to_string()) }
     });
+}
+
+fn processes(node: &Node, count: usize) -> Vec<String> {
+    let found = until("the tasks run", || {
+        let found = node.processes();
+        if found.len() == count { Ok(found) } else { Err(format!("{found:?}")) }
+    });
+    found.into_iter().map(|(id, _)| id).collect()
+}
+
+#[test]
+fn nodes_that_were_off_for_longer_than_their_certificates_live_come_back() {
+    let (manager, worker) = founded();
+    let _ = manager.swarm(&["update", "--cert-expiry", "1h"]).ok();
+    let joined = worker.swarm(&["join", "--token", &token(&manager), "10.77.0.1:2377"]);
+    let _ = joined.ok();
+    for node in [&manager, &worker] {
+        let archive = node.archive(testbed::Format::Oci);
+        let _ = node.swarm(&["image", "load", "-i", &archive]).ok();
+    }
+    serve(&manager, "2");
+    let before = processes(&worker, 1);
+
+    back_after([&manager, &worker], 29 * DAY);
+    all_ready(&manager, 2);
+    assert_eq!(processes(&worker, 1), before);
+
+    // As after sleep: the worker's expires while it runs.
+    [&manager, &worker].into_iter().for_each(|node| node.set_clock(58 * DAY));
+    until("the worker's certificate is the next one", || {
+        let log = worker.log();
+        let renewed = log.matches("certificate had expired, and was renewed").count();
+        if renewed == 2 { Ok(()) } else { Err(log) }
+    });
+    all_ready(&manager, 2);
+    assert_eq!(processes(&worker, 1), before);
+
+    back_after([&manager, &worker], 100 * DAY);
+    until("the worker is told that it is too late", || {
+        let log = worker.log();
+        if log.contains("expired more than 30 days ago") { Ok(()) } else { Err(log) }
+    });
+    assert_eq!(processes(&worker, 1), before);
+}
+
+/// Stops both, and starts them with a clock so far ahead.
+fn back_after(nodes: [&Node; 2], ahead: Duration) {
+    for node in nodes {
+        let _ = node.stop_daemon();
+        node.set_clock(ahead);
+    }
+    nodes.into_iter().for_each(Node::start_daemon);
 }
 
 fn id(node: &Node) -> String {
