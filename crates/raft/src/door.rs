@@ -64,12 +64,16 @@ impl Door {
         let ask = Ask::decode(&frame.body).map_err(malformed)?;
         let answer = match ask {
             Ask::Append { entries, quorum } => {
+                elected(&entries.vote)?;
                 let response = self.raft.openraft().append_entries(entries).await;
                 let response = response.map_err(|error| stopped(&error))?;
                 if quorum {
                     self.raft.heard_leader(&response);
                 }
                 Answer::Append(response)
+            }
+            Ask::Vote(ballot) if ballot.vote.is_committed() => {
+                return Err(Status::invalid_argument("who was elected does not stand"));
             }
             Ask::Vote(ballot) => {
                 let response = self.raft.openraft().vote(ballot).await;
@@ -140,6 +144,7 @@ impl Door {
         let Part::Head(vote, meta, skipped) = part else {
             return Err(Status::invalid_argument("a snapshot begins with what it is"));
         };
+        elected(&vote)?;
         let taken = self.raft.snapshots().take(meta.clone(), skipped).await;
         let mut intake = taken.map_err(not_taken)?;
         let used = match self.receive(frames, &mut intake).await {
@@ -210,6 +215,14 @@ enum Broken {
     /// What came so far is good.
     Line(Status),
     Content(Status),
+}
+
+/// What only a leader sends is not taken from one who stands: raft relies on it.
+fn elected(vote: &Vote) -> Result<(), Status> {
+    if vote.is_committed() {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("only who was elected sends this"))
 }
 
 fn malformed(error: Malformed) -> Status {

@@ -284,11 +284,12 @@ impl Raft {
         self.0.installing.clone()
     }
 
-    /// Runs something that ends with the store at the latest. The receiver fails then.
+    /// Whether the store can be opened again.
     pub(crate) fn is_complete(&self) -> bool {
         self.0.complete.load(Ordering::Relaxed)
     }
 
+    /// Runs something that ends with the store at the latest. The receiver fails then.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -2,9 +2,9 @@
 //!
 //! The sender opens one chunk after the other and sends it in pieces; the receiver seals it for
 //! its own store and appends it to a file. Neither holds more than a chunk. The digest covers
-//! the clear bytes of all chunks. A file that came whole is read once, synced and given its
-//! name before raft hears of it: what raft does then, and what the log drops, is about a
-//! snapshot that is there.
+//! what the snapshot is and the clear bytes of all chunks, so that parts of two are no snapshot. A
+//! file that came whole is read once, synced and given its name before raft hears of it: what
+//! raft does then, and what the log drops, is about a snapshot that is there.
 //!
 //! What came whole of a snapshot whose sender was cut off is kept, of one at most, until the
 //! sender goes on from there, another snapshot comes or the store is closed: on a bad line a
@@ -15,6 +15,7 @@ use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use prost::Message;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -22,7 +23,7 @@ use super::file::{self, CHUNK_LIMIT, Out, Restored, SnapshotFile};
 use super::{Part, Snapshots};
 use crate::error::StopReason;
 use crate::mark::SnapshotRef;
-use crate::record::{hex, snapshot_id};
+use crate::record::{SnapshotMetaRecord, hex, snapshot_id};
 use crate::type_config::{SnapshotMeta, Vote};
 
 /// Bytes in a piece.
@@ -60,7 +61,7 @@ impl Snapshots {
         let read = self.aside(move || {
             let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
             let _sending = sending;
-            let mut digest = Sha256::new();
+            let mut digest = begin_digest(&meta);
             to.blocking_send(Part::Head(vote, meta.clone(), skipped)).map_err(gone)?;
             let mut left = skipped;
             file::chunks(&file, &seal, &meta, |clear| {
@@ -117,7 +118,7 @@ impl Snapshots {
         let (disk, seal, described, target) =
             (disk.clone(), seal.clone(), meta.clone(), path.clone());
         let out = self.aside(move || Out::create(&target, &disk, &seal, &described)).await?;
-        let (clear, digest) = (Vec::new(), Sha256::new());
+        let (clear, digest) = (Vec::new(), begin_digest(&meta));
         let arrival = Arrival { meta, out: None, path: path.clone(), clear, digest, chunks: 0 };
         let mut intake = Intake { snapshots: self.clone(), arrival };
         match out {
@@ -162,6 +163,10 @@ impl std::fmt::Debug for Arrival {
             .field("chunks", chunks)
             .finish_non_exhaustive()
     }
+}
+
+fn begin_digest(meta: &SnapshotMeta) -> Sha256 {
+    Sha256::new().chain_update(SnapshotMetaRecord::from(meta).encode_to_vec())
 }
 
 /// A snapshot that is arriving. Dropping it leaves a file that the next start removes; `close`

@@ -1,9 +1,13 @@
 //! Who leads, and what is acknowledged, while members and the ways between them fail.
 
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::cluster::{Cluster, node, put};
 use super::{create, eventually, get, soon};
+use crate::disk::{Disk, Step, Witness};
 use crate::{Lane, Leadership, Limits, ProposeError, ReadError};
 
 fn leads(cluster: &Cluster, number: usize) -> bool {
@@ -143,6 +147,96 @@ async fn a_leader_that_hears_nobody_is_none() {
 
     cluster.net.heal();
     put(cluster.raft(old), "yes", b"").await;
+    cluster.end().await;
+}
+
+/// A disk whose syncs take as long as its gate is closed.
+#[derive(Debug, Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    fn set(&self, closed: bool) {
+        *self.closed.lock().unwrap() = closed;
+        self.moved.notify_all();
+    }
+}
+
+impl Witness for Gate {
+    fn before(&self, step: Step, _: &Path) -> io::Result<()> {
+        if matches!(step, Step::SyncData) {
+            let closed = self.closed.lock().unwrap();
+            let patience = Duration::from_secs(20);
+            let _ = self.moved.wait_timeout_while(closed, patience, |closed| *closed).unwrap();
+        }
+        Ok(())
+    }
+}
+
+/// Its heart must not beat on while its disk hangs: others lead, and nothing it had begun is lost
+/// or done twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_disk_hangs_is_replaced_and_follows() {
+    let mut cluster = Cluster::of(3, 10, Limits::default()).await;
+    let gates: [Arc<Gate>; 3] = Default::default();
+    for (number, gate) in gates.iter().enumerate() {
+        cluster.kill(number).await;
+        cluster.start_on(Disk::seen_by(gate.clone()), number).await;
+    }
+    cluster.put(0, "before", b"").await;
+    let old = cluster.leader().await;
+    let others: Vec<usize> = (0..3).filter(|it| *it != old).collect();
+
+    gates[old].set(true);
+    let begun = {
+        let raft = cluster.raft(old).clone();
+        tokio::spawn(async move { raft.propose(Lane::Control, create("begun", b""), soon()).await })
+    };
+    let next = cluster.leader_among(&others).await;
+    put(cluster.raft(next), "without it", b"").await;
+    assert!(!leads(&cluster, old), "it leads no more before its disk moves again");
+
+    gates[old].set(false);
+    let begun = begun.await.unwrap();
+    let snapshot = cluster.read(old).await;
+    assert!(get(&snapshot, "without it").is_some());
+    assert!(begun.is_err() || get(&snapshot, "begun").is_some(), "{begun:?}");
+    // Asked again, it is there once.
+    put(cluster.raft(old), "begun", b"").await;
+    assert!(get(&cluster.read(next).await, "begun").is_some());
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_members_may_restart_one_after_the_other_and_at_once() {
+    let mut cluster = Cluster::of(3, 11, Limits::default()).await;
+    let mut written = Vec::new();
+    for round in 0..2 {
+        for number in 0..3 {
+            cluster.kill(number).await;
+            let name = format!("without-{number}-{round}");
+            cluster.put((number + 1) % 3, &name, b"").await;
+            written.push(name);
+            cluster.start(number).await;
+        }
+        for number in 0..3 {
+            cluster.kill(number).await;
+        }
+        for number in [2, 0, 1] {
+            cluster.start(number).await;
+        }
+        let name = format!("together-{round}");
+        cluster.put(round, &name, b"").await;
+        written.push(name);
+    }
+    for number in 0..3 {
+        let snapshot = cluster.read(number).await;
+        for name in &written {
+            assert!(get(&snapshot, name).is_some(), "{name} at {number}");
+        }
+    }
     cluster.end().await;
 }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 use super::cluster::{Cluster, addr, node, put};
 use super::{create, eventually, get, sealer, soon};
 use crate::message::{Answer, Ask};
-use crate::type_config::Member;
+use crate::type_config::{Member, Vote};
 use crate::{Limits, MembershipError, Raft};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,9 +225,22 @@ async fn a_frame_that_is_not_for_this_member_is_refused() {
         let refused = door.answer(caller, frame).await.unwrap_err();
         assert_eq!(refused.code(), code, "{refused}");
     }
-    let garbled = swarm_proto::v1::RaftFrame { body: vec![0xff; 9], ..frame(1, me) };
-    let refused = door.answer(node(0), garbled).await.unwrap_err();
-    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    let append = openraft::raft::AppendEntriesRequest {
+        vote: Vote::new(9, 9),
+        prev_log_id: None,
+        entries: Vec::new(),
+        leader_commit: None,
+    };
+    let ballot = openraft::raft::VoteRequest::new(Vote::new_committed(9, 9), None);
+    for body in [
+        vec![0xff; 9],
+        Ask::Append { entries: append, quorum: true }.encode(),
+        Ask::Vote(ballot).encode(),
+    ] {
+        let garbled = swarm_proto::v1::RaftFrame { body, ..frame(1, me) };
+        let refused = door.answer(node(0), garbled).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused}");
+    }
     assert_eq!(raft.info().applied, applied);
     cluster.end().await;
 }

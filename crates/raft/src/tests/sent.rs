@@ -146,7 +146,7 @@ async fn senders_that_go_away_leave_one_file() {
         let arriving = ReceiverStream::new(frames).map(Ok);
         let call = tokio::spawn(async move { door.install(arriving).await });
         let meta = SnapshotMeta { snapshot_id: hex(&[id; 16]), ..SnapshotMeta::default() };
-        let mut parts = vec![Part::Head(Vote::new(1, 1), meta.clone(), 0)];
+        let mut parts = vec![Part::Head(Vote::new_committed(1, 1), meta.clone(), 0)];
         parts.extend((0..chunks).map(|_| Part::Piece(vec![1], true)));
         for part in parts {
             let frame = raft.link().frame(raft.link().me(), part.encode());
@@ -164,6 +164,60 @@ async fn senders_that_go_away_leave_one_file() {
         eventually("ended", || raft.installing().try_lock().is_ok()).await;
     }
     assert!(Door::new(raft.clone()).install(futures::stream::empty()).await.is_err());
+    cluster.end().await;
+}
+
+/// All parts of the snapshot that a member has in use, as it sends them.
+async fn parts(raft: &Raft) -> Vec<Part> {
+    let (meta, file) = raft.snapshots().get().unwrap();
+    let (sender, mut sent) = mpsc::channel(64);
+    let vote = Vote::new_committed(1, raft.link().me());
+    raft.snapshots().send(vote, meta, file, 0, sender).await.unwrap();
+    let mut parts = Vec::new();
+    while let Some(part) = sent.recv().await {
+        parts.push(part);
+    }
+    assert!(parts.len() >= 3);
+    parts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_of_two_snapshots_are_no_snapshot() {
+    let mut cluster = Cluster::of(1, 15, limits()).await;
+    let mut snapshots = Vec::new();
+    for round in 0..2 {
+        let before = cluster.raft(0).info().snapshot;
+        fill(&cluster, 0, round, cluster.raft(0).info().last).await;
+        eventually("another one", || cluster.raft(0).info().snapshot > before).await;
+        snapshots.push(parts(cluster.raft(0)).await);
+    }
+    let [first, second] = [&snapshots[0], &snapshots[1]];
+    let ends = [first.len() - 1, second.len() - 1];
+    let mixed: [Vec<&Part>; 6] = [
+        first[..1].iter().chain(&second[1..]).collect(),
+        first[..ends[0]].iter().chain(&second[ends[1]..]).collect(),
+        first[..1].iter().chain(&second[..]).collect(),
+        first[..ends[0]].iter().chain(&second[1..]).collect(),
+        first[..2].iter().chain(&first[1..]).collect(),
+        first[1..].iter().collect(),
+    ];
+    cluster.join(1).await;
+    let raft = cluster.raft(1).clone();
+    let (link, door) = (raft.link(), Door::new(raft.clone()));
+    let install = async |parts: &[&Part]| {
+        let frames = parts.iter().map(|part| Ok(link.frame(link.me(), part.encode())));
+        door.install(futures::stream::iter(frames.collect::<Vec<_>>())).await
+    };
+
+    for (number, parts) in mixed.iter().enumerate() {
+        let refused = install(parts).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{number}: {refused}");
+        assert_eq!(std::fs::read_dir(cluster.dir(1).join("snapshots")).unwrap().count(), 0);
+        assert_eq!((raft.info().snapshot, raft.snapshot().applied()), (None, 0), "{number}");
+    }
+    // The same way, whole: it is what was refused that was wrong with them.
+    install(&second.iter().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(get(&raft.snapshot(), "r1-0"), Some(vec![7; 300]));
     cluster.end().await;
 }
 
