@@ -57,9 +57,7 @@ fn measure(node: &Node, token: &str, count: usize, time: Duration) -> Result<(),
         control?.create_everywhere().await?;
         let tally = Arc::new(Tally::default());
         let mut nodes = JoinSet::new();
-        for simulated in join(token, count).await? {
-            nodes.spawn(simulated.live(tally.clone()));
-        }
+        join(token, count, |node| _ = nodes.spawn(node.live(tally.clone()))).await?;
         let deadline = Instant::now() + READY;
         while tally.running.load(Ordering::Relaxed) < count as u64 {
             let there = tally.running.load(Ordering::Relaxed);
@@ -98,26 +96,27 @@ async fn weigh(node: &Node, tally: &Tally, count: usize, time: Duration) -> Resu
     Ok(())
 }
 
-/// Lets so many nodes in.
-async fn join(token: &str, count: usize) -> Result<Vec<Simulated>, Failure> {
+/// Lets so many nodes in, each of which lives from then on: what they had to do at once would all
+/// wait for the one thread here.
+async fn join(token: &str, count: usize, mut joined: impl FnMut(Simulated)) -> Result<(), Failure> {
     let gate = Gate::open(token)?;
-    let (mut joining, mut joined) = (JoinSet::new(), Vec::new());
+    let mut joining = JoinSet::new();
     let start = Instant::now();
     for _ in 0..count {
         if joining.len() >= AT_ONCE
             && let Some(simulated) = joining.join_next().await
         {
-            joined.push(simulated??);
+            joined(simulated??);
         }
         joining.spawn(gate.clone().admit());
     }
     while let Some(simulated) = joining.join_next().await {
-        joined.push(simulated??);
+        joined(simulated??);
     }
     figure(
         &format!("agents_{count}_admitted"),
         count as f64 / start.elapsed().as_secs_f64(),
         "1/s",
     );
-    Ok(joined)
+    Ok(())
 }
