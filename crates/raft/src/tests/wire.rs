@@ -15,9 +15,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Server;
 
 use super::cluster::{node, put};
-use super::{create, get, sealer, soon};
+use super::{create, eventually, get, sealer, soon};
 use crate::type_config::Member;
-use crate::{Dial, Options, Raft};
+use crate::{Dial, Options, Raft, Service};
 
 fn credentials(root: &RootCa, number: usize, role: NodeRole) -> Credentials {
     let cluster = IdSource::seeded(99).draw();
@@ -29,9 +29,13 @@ fn credentials(root: &RootCa, number: usize, role: NodeRole) -> Credentials {
 }
 
 fn serve(listener: TcpListener, credentials: Credentials, raft: &Raft) -> DropGuard {
+    serve_as(raft.service(), listener, credentials)
+}
+
+fn serve_as(service: Service, listener: TcpListener, credentials: Credentials) -> DropGuard {
     let stop = CancellationToken::new();
     let incoming = tls::serve(listener, credentials, stop.clone());
-    let server = Server::builder().add_service(raft.service());
+    let server = Server::builder().add_service(service);
     let stopped = stop.clone();
     tokio::spawn(server.serve_with_incoming_shutdown(incoming, stopped.cancelled_owned()));
     stop.drop_guard()
@@ -85,6 +89,43 @@ async fn members_speak_over_the_managers_port_and_to_managers_only() {
     }
 
     drop(serving);
+    founder.shutdown().await;
+    joiner.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_larger_than_any_message_arrives() {
+    const EACH: usize = 100 << 10;
+    const LIMIT: usize = 200 << 10;
+    let home = tempfile::tempdir().unwrap();
+    let root = RootCa::generate(Timestamp::now()).unwrap();
+    let [a, b] = [place(home.path(), &root, 0).await, place(home.path(), &root, 1).await];
+    let group = std::sync::Arc::unwrap_or_clone(create("founding", b""));
+    let founder = Raft::bootstrap(a.options, sealer(), group).await.unwrap();
+    let joiner = Raft::join(b.options, sealer(), 1).await.unwrap();
+    let _serving = serve(a.listener, a.credentials, &founder);
+    let narrow = joiner.service().max_decoding_message_size(LIMIT);
+    let _joined = serve_as(narrow, b.listener, b.credentials);
+    let names: Vec<_> = (0..5).map(|it| format!("large-{it}")).collect();
+    for name in &names {
+        put(&founder, name, &[7; EACH]).await;
+    }
+    let (all, raft) = (founder.info().applied, founder.openraft());
+    raft.trigger().snapshot().await.unwrap();
+    eventually("all is in the snapshot", || founder.info().snapshot == Some(all)).await;
+    raft.trigger().purge_log(all).await.unwrap();
+    let purged = || raft.metrics().borrow().purged.is_some_and(|purged| purged.index == all);
+    eventually("nothing of it is in the log", purged).await;
+    assert!(founder.snapshots().size() > 2 * LIMIT as u64);
+
+    let member = Member { node: node(1), addr: b.addr.to_string() };
+    founder.add(joiner.info().member, member, soon()).await.unwrap();
+
+    assert!(joiner.info().snapshot.is_some());
+    let snapshot = joiner.read(soon()).await.unwrap();
+    for name in &names {
+        assert_eq!(get(&snapshot, name).map(|data| data.len()), Some(EACH), "{name}");
+    }
     founder.shutdown().await;
     joiner.shutdown().await;
 }
