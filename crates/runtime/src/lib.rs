@@ -47,7 +47,7 @@ pub use exec::{
     TerminalSize,
 };
 pub use image::{Healthcheck, Image, ImageConfig, Phase, Progress, Removed, Spare};
-pub use logs::{Follow, LogLine, LogQuery, LogReader, LogStream, Streams, write_logs};
+pub use logs::{Follow, LogLine, LogPlace, LogQuery, LogReader, LogStream, Streams, write_logs};
 pub use options::{Options, Runtime};
 pub use purge::{Purged, containerd_version};
 pub use reference::full_name;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::reading::{Progress, Reading};
-use super::{Follow, LogLine, LogQuery, ask, dir, is_kept};
+use super::{Follow, LogLine, LogPlace, LogQuery, ask, dir, is_kept};
 use crate::{Error, Runtime, Status};
 
 /// Shortest and longest time between two looks for more.
@@ -89,6 +89,14 @@ impl LogReader {
                 Progress::Caught => self.wait().await,
             }
         }
+    }
+
+    /// Behind the lines that [`Self::next`] returned last: a reader that begins there, with
+    /// [`LogQuery::after`], reads what follows, each line once. `None` while a call of `next` that
+    /// was dropped is under way.
+    #[must_use]
+    pub fn place(&self) -> Option<LogPlace> {
+        self.reading.as_ref().map(Reading::place)
     }
 
     /// One step on another thread, as the disk may be slow.

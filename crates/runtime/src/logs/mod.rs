@@ -15,6 +15,7 @@ mod ended;
 mod follow;
 mod frame;
 mod lines;
+mod place;
 mod query;
 mod reading;
 mod store;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub use follow::LogReader;
+pub use place::LogPlace;
 pub use writer::write_logs;
 
 use crate::{Error, Log, Runtime};
@@ -43,6 +45,8 @@ pub struct LogQuery {
     pub since: Option<SystemTime>,
     /// Ends at the first line written then or later.
     pub until: Option<SystemTime>,
+    /// Goes on where another reader of the container came to, whatever `tail` says.
+    pub after: Option<LogPlace>,
 }
 
 /// Which streams of a container.

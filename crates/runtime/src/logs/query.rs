@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::cursor::{Cursor, Place, Step};
 use super::dir;
 use super::frame::{Kind, Record, START};
-use super::{LogQuery, Streams};
+use super::{LogPlace, LogQuery, Streams};
 
 /// Farthest that the beginning of a line is looked for, in blocks.
 const LONGEST: usize = 256;
@@ -44,21 +44,14 @@ impl Wanted {
     }
 }
 
-/// Where reading begins, and how many lines of each stream are passed over from there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Beginning {
-    pub(super) place: Place,
-    pub(super) skip: [u64; 2],
-}
-
 /// Finds the beginning of what is wanted in the segments of `dir`.
-pub(super) fn beginning(dir: &Path, wanted: &Wanted, tail: Option<u64>) -> io::Result<Beginning> {
+pub(super) fn beginning(dir: &Path, wanted: &Wanted, tail: Option<u64>) -> io::Result<LogPlace> {
     let blocks = blocks(dir, wanted.since)?;
     match tail {
         Some(lines) => last(dir, &blocks, wanted, lines),
         None => {
             let place = blocks.first().copied().unwrap_or(Place::FIRST);
-            Ok(Beginning { place, skip: [0; 2] })
+            Ok(LogPlace { place, skip: [0; 2] })
         }
     }
 }
@@ -86,9 +79,9 @@ fn blocks(dir: &Path, since: i64) -> io::Result<Vec<Place>> {
 }
 
 /// Where the last `lines` lines begin.
-fn last(dir: &Path, blocks: &[Place], wanted: &Wanted, lines: u64) -> io::Result<Beginning> {
+fn last(dir: &Path, blocks: &[Place], wanted: &Wanted, lines: u64) -> io::Result<LogPlace> {
     let mut end = end(dir)?;
-    let mut begin = Beginning { place: end, skip: [0; 2] };
+    let mut begin = LogPlace { place: end, skip: [0; 2] };
     let (mut missing, mut beyond) = (lines, 0);
     // Whether the first record of a stream goes on with a line that began before.
     let mut continues = [false; 2];

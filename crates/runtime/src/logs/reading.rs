@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::cursor::{Cursor, Place, Step};
 use super::frame::{Kind, Record};
 use super::query::{self, Wanted};
-use super::{Follow, LogLine, LogQuery, LogStream};
+use super::{Follow, LogLine, LogPlace, LogQuery, LogStream};
 
 /// A reader's place, and what it still passes over.
 #[derive(Debug)]
@@ -38,8 +38,16 @@ impl Reading {
             Follow::No => Some(query::end(dir)?),
             Follow::UntilEnd => None,
         };
-        let begin = query::beginning(dir, &wanted, query.tail)?;
+        let begin = match query.after {
+            Some(place) => place,
+            None => query::beginning(dir, &wanted, query.tail)?,
+        };
         Ok(Self { cursor: Cursor::new(dir, begin.place), wanted, skip: begin.skip, end })
+    }
+
+    /// Behind what was read, where another reading goes on.
+    pub(super) fn place(&self) -> LogPlace {
+        LogPlace { place: self.cursor.place(), skip: self.skip }
     }
 
     /// Reads on, at most a few thousand lines.

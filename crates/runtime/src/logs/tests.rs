@@ -92,6 +92,41 @@ fn the_end_of_a_long_log_is_found_without_reading_it() {
     assert_eq!(numbers(dir.path(), &recent), (4995..5000).collect::<Vec<_>>());
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    /// Wherever a reader stops, one that goes on there reads the rest, each line once.
+    #[test]
+    fn another_reader_goes_on_where_one_stopped(
+        steps in 0..12_usize, tail in prop::option::of(0..4000_u64), stdout: bool,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        numbered(dir.path(), Bounds { max_bytes: 400_000, max_files: 9 }, 4000);
+        let streams = if stdout { Streams::Stdout } else { Streams::Both };
+        let query = LogQuery { tail, streams, ..LogQuery::default() };
+        let mut first = Reading::open(dir.path(), &query).unwrap();
+        let mut parts = Vec::new();
+        for _ in 0..steps {
+            parts.extend(first.read().unwrap().0);
+        }
+
+        parts.extend(read(dir.path(), &LogQuery { after: Some(first.place()), ..query }));
+
+        prop_assert_eq!(parts, read(dir.path(), &query));
+    }
+}
+
+#[test]
+fn a_place_of_another_log_is_harmless() {
+    let dir = tempfile::tempdir().unwrap();
+    numbered(dir.path(), Bounds::default(), 100);
+
+    for offset in [0, 13, 1 << 40] {
+        let place = cursor::Place { segment: 1, offset };
+        let after = Some(LogPlace { place, skip: [0; 2] });
+        assert!(numbers(dir.path(), &LogQuery { after, ..LogQuery::default() }).len() <= 100);
+    }
+}
+
 #[test]
 fn a_damaged_record_hides_no_more_than_its_block() {
     let dir = tempfile::tempdir().unwrap();

@@ -21,6 +21,7 @@ const FOLLOW: LogQuery = LogQuery {
     tail: None,
     since: None,
     until: None,
+    after: None,
 };
 
 async fn rest(mut reader: LogReader) -> Vec<LogLine> {
