@@ -2,17 +2,24 @@
 //! that are already open.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use swarm_crypto::{Certificate, Identity};
+use swarm_raft::WatchError;
 use swarm_state::Snapshot;
 use swarm_types::spec::node::NodeRole;
 use swarm_types::{NodeId, Timestamp};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
 
+use crate::Core;
+
 /// Trailer that tells a node for certain that it was removed and never comes back. Without it, a
 /// replica may only not know the node yet.
 pub(crate) const REMOVED: &str = "swarm-removed";
+
+/// What a caller is told whose role bites.
+pub(crate) const NO_MANAGER: &str = "the caller is no manager of the cluster any more";
 
 /// How callers of a server prove who they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +78,25 @@ pub(crate) fn remains(caller: Caller, snapshot: &Snapshot) -> bool {
         Caller::Stranger(_) => false,
         Caller::Node(node) => {
             snapshot.node(&node).is_some_and(|node| node.role == NodeRole::Manager)
+        }
+    }
+}
+
+/// Resolves when a caller who was admitted would not be any more, with the refusal.
+pub(crate) async fn dismissed(core: Arc<Core>, caller: Caller) -> Status {
+    loop {
+        let (_, mut watch) = core.raft.watch();
+        while remains(caller, &core.raft.snapshot()) {
+            match watch.next().await {
+                Ok(_) => {}
+                Err(WatchError::Lagged) => break,
+                Err(stopped @ WatchError::Stopped(_)) => {
+                    return Status::unavailable(stopped.to_string());
+                }
+            }
+        }
+        if !remains(caller, &core.raft.snapshot()) {
+            return Status::permission_denied(NO_MANAGER);
         }
     }
 }

@@ -60,7 +60,7 @@ use dispatcher::hub::Hub;
 /// The leader's decisions, for the simulator.
 pub use leader::driver::{Driver, Outcome};
 use managers::Managers;
-pub use relay::FOR_NODE;
+pub use relay::{CALL_WINDOW, FOR_NODE, MOST_CALLS};
 use relay::{Forward, Relay};
 use standing::Standing;
 

@@ -5,6 +5,8 @@
 //! hop at most. What a call means is the node's business: only bytes and calls pass here, and
 //! HTTP/2 does what they need: cancelling, bounds, and an end when the connection ends.
 
+mod ending;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -30,8 +32,9 @@ use tower::{Service, ServiceExt};
 use v1::relay_up::Part;
 
 use crate::Core;
-use crate::access::{self, Access};
+use crate::access::{self, Access, Caller};
 use crate::dispatcher::check_epoch;
+use ending::Ending;
 
 /// Metadata of a call of `Tasks` between managers: the node it is for.
 pub const FOR_NODE: &str = "swarm-node";
@@ -42,6 +45,11 @@ const OPEN: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often a node in a call is asked whether it is there, and how long it may take to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Bytes of one call that a node may send and its caller does not take.
+pub const CALL_WINDOW: u32 = 128 << 10;
+/// Calls of a node at once; it refuses more. A connection takes what all of them may send, so that
+/// none whose caller is slow holds up another.
+pub const MOST_CALLS: u32 = 320;
 /// Bytes of one direction that wait.
 const WINDOW: usize = 64 << 10;
 /// Bytes of one message.
@@ -131,6 +139,8 @@ fn channel(io: DuplexStream) -> Channel {
     Endpoint::from_static("http://node")
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
+        .initial_stream_window_size(CALL_WINDOW)
+        .initial_connection_window_size(CALL_WINDOW * MOST_CALLS)
         .connect_with_connector_lazy(connect)
 }
 
@@ -170,25 +180,31 @@ impl Forward {
     }
 
     async fn forward(self, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
-        let node = self.admit(&request)?;
+        let (caller, node) = self.admit(&request)?;
         let (mut parts, body) = request.into_parts();
         // They are of the connection it came by.
         parts.extensions.clear();
         let mut channel = here(&self.core, node)?;
-        let call =
-            async { channel.ready().await?.call(http::Request::from_parts(parts, body)).await };
+        // Not only to what is answered: a caller that hears nothing more could still ask.
+        let until = || access::dismissed(self.core.clone(), caller);
+        let asked = http::Request::from_parts(parts, Ending::request(body, until()));
+        let call = async { channel.ready().await?.call(asked).await };
         let answer = timeout(ANSWER, call).await.map_err(|_| silent(node))?;
-        answer.map_err(|error| Status::unavailable(format!("node {node}: {error}")))
+        let answer =
+            answer.map_err(|error| Status::unavailable(format!("node {node}: {error}")))?;
+        Ok(answer.map(|body| Ending::response(body, until())))
     }
 
     /// Lets in managers, and says which node they ask for.
-    fn admit(&self, request: &http::Request<Body>) -> Result<NodeId, Status> {
+    fn admit(&self, request: &http::Request<Body>) -> Result<(Caller, NodeId), Status> {
         let mut caller = Request::new(());
         *caller.extensions_mut() = request.extensions().clone();
-        access::user(Access::Certificate, &caller, &self.core.raft.snapshot())?;
+        let caller = access::user(Access::Certificate, &caller, &self.core.raft.snapshot())?;
         let named = request.headers().get(FOR_NODE).and_then(|it| it.to_str().ok());
         let node = named.and_then(|it| it.parse().ok());
-        node.ok_or_else(|| Status::invalid_argument(format!("{FOR_NODE} names no node")))
+        let node =
+            node.ok_or_else(|| Status::invalid_argument(format!("{FOR_NODE} names no node")))?;
+        Ok((caller, node))
     }
 }
 

@@ -78,8 +78,7 @@ impl Watcher {
                 Err(error) => return Some(Err(ended(&error))),
             };
             if !access::remains(self.caller, &self.core.raft.snapshot()) {
-                let text = "the caller is no manager of the cluster any more";
-                return Some(Err(Status::permission_denied(text)));
+                return Some(Err(Status::permission_denied(access::NO_MANAGER)));
             }
             let answer = match batch {
                 Some(batch) => answer(&batch, &self.kinds),

@@ -6,12 +6,14 @@ use swarm_proto::v1::dispatcher_client::DispatcherClient;
 use swarm_proto::v1::relay_client::RelayClient;
 use swarm_proto::v1::tasks_client::TasksClient;
 use swarm_proto::v1::tasks_server::{Tasks, TasksServer};
+use swarm_types::Change;
 use swarm_types::object::node::NodeDescription;
 use swarm_types::spec::node::NodeRole;
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic::transport::Server;
+use v1::exec_request::Part as Ask;
 
 use super::*;
 use crate::testing::many::{Many, Seat, eventually};
@@ -20,11 +22,17 @@ const SOON: Duration = Duration::from_secs(20);
 
 type Messages<T> = ReceiverStream<Result<T, Status>>;
 
-/// Serves one sample, or samples without end; its logs never begin.
-#[derive(Default)]
+/// Size of a line of [`Fake`].
+const LINE: usize = 16 << 10;
+
+/// Serves one sample, or samples without end; commands that give back their input; and so many
+/// numbered lines, or logs that never begin.
+#[derive(Clone, Default)]
 struct Fake {
-    /// Callers of samples without end.
+    /// Calls without an end that it is in.
     callers: Arc<watch::Sender<usize>>,
+    /// Lines that it got rid of.
+    sent: Arc<watch::Sender<u64>>,
 }
 
 #[tonic::async_trait]
@@ -35,16 +43,44 @@ impl Tasks for Fake {
 
     async fn logs(
         &self,
-        _: Request<v1::LogsRequest>,
+        request: Request<v1::LogsRequest>,
     ) -> Result<Response<Self::LogsStream>, Status> {
-        std::future::pending().await
+        let Some(count) = request.get_ref().tail else { return std::future::pending().await };
+        let (sender, receiver) = mpsc::channel(1);
+        let sent = self.sent.clone();
+        tokio::spawn(async move {
+            for number in 0..count {
+                let place = number.to_le_bytes().to_vec();
+                let data = vec![b'x'; LINE];
+                let lines = vec![v1::LogLine { data, ..Default::default() }];
+                let lines = v1::LogLines { place, lines, ..Default::default() };
+                let what = Some(v1::logs_response::What::Lines(lines));
+                if sender.send(Ok(v1::LogsResponse { what })).await.is_err() {
+                    return;
+                }
+                sent.send_modify(|sent| *sent += 1);
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn exec(
         &self,
-        _: Request<Streaming<v1::ExecRequest>>,
+        request: Request<Streaming<v1::ExecRequest>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
-        Err(Status::not_found("no such task"))
+        let (sender, receiver) = mpsc::channel(1);
+        let (mut requests, callers) = (request.into_inner(), self.callers.clone());
+        callers.send_modify(|callers| *callers += 1);
+        tokio::spawn(async move {
+            while let Ok(Some(v1::ExecRequest { part: Some(Ask::Input(bytes)) })) =
+                requests.message().await
+            {
+                let part = Some(v1::exec_response::Part::Stdout(bytes));
+                let _ = sender.send(Ok(v1::ExecResponse { part })).await;
+            }
+            callers.send_modify(|callers| *callers -= 1);
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn stats(
@@ -71,6 +107,7 @@ struct World {
     worker: NodeId,
     session: Streaming<v1::SessionMessage>,
     callers: watch::Receiver<usize>,
+    sent: watch::Receiver<u64>,
 }
 
 impl World {
@@ -79,6 +116,7 @@ impl World {
         let worker = many.node(NodeRole::Worker).await;
         let seat = &many.seats[2];
         eventually("it is fit", || seat.manager.core.is_fit().then_some(())).await;
+        eventually("it knows the node", || seat.snapshot().node(&worker).map(|_| ())).await;
         let channel = seat.to(&many.credentials(worker, NodeRole::Worker));
         let description = Some((&NodeDescription::default()).into());
         let opening = v1::SessionRequest { description, epoch: 1, ..Default::default() };
@@ -96,13 +134,13 @@ impl World {
         let mut session = timeout(SOON, opened).await.unwrap();
         let first = session.message().await.unwrap().unwrap();
         let fake = Fake::default();
-        let callers = fake.callers.subscribe();
+        let (callers, sent) = (fake.callers.subscribe(), fake.sent.subscribe());
         serve(channel, first.session_id, fake).await;
         let knows = |seat: &Seat| seat.snapshot().node(&worker)?.session.as_ref().map(|_| ());
         for seat in &many.seats {
             eventually("it knows the session", || knows(seat)).await;
         }
-        Self { many, worker, session, callers }
+        Self { many, worker, session, callers, sent }
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -118,6 +156,21 @@ impl World {
     async fn samples(&self, seat: &Seat, follow: bool) -> Streaming<v1::StatsResponse> {
         let request = self.request(v1::StatsRequest { follow, ..Default::default() });
         self.client(seat).stats(request).await.unwrap().into_inner()
+    }
+
+    /// So many numbered lines.
+    async fn lines(&self, seat: &Seat, count: u64) -> Streaming<v1::LogsResponse> {
+        let request = v1::LogsRequest { tail: Some(count), ..Default::default() };
+        self.client(seat).logs(self.request(request)).await.unwrap().into_inner()
+    }
+
+    /// Waits until the node gets rid of no more lines, and says of how many it did.
+    async fn held_up(&mut self) -> u64 {
+        let still = Duration::from_millis(500);
+        while let Ok(sent) = timeout(still, self.sent.changed()).await {
+            sent.unwrap();
+        }
+        *self.sent.borrow_and_update()
     }
 
     async fn called_by(&mut self, many: usize) {
@@ -187,6 +240,78 @@ async fn calls_end_with_the_session() {
     }
     let gone = world.many.seats[2].manager.reach(world.worker).unwrap_err();
     assert_eq!(gone.code(), Code::Unavailable);
+    world.many.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_holds_the_node_up_and_misses_nothing() {
+    let mut world = World::new().await;
+    for seat in [0, 2] {
+        let before = world.held_up().await;
+        let mut lines = world.lines(&world.many.seats[seat], 1500).await;
+
+        let sent = world.held_up().await - before;
+
+        assert!(sent * (LINE as u64) < 8 << 20, "{sent} lines wait somewhere");
+        for number in 0..1500_u64 {
+            let line = timeout(SOON, lines.message()).await.unwrap().unwrap().unwrap();
+            let Some(v1::logs_response::What::Lines(lines)) = line.what else { panic!("{line:?}") };
+            assert_eq!(lines.place, number.to_le_bytes());
+        }
+        assert!(lines.message().await.unwrap().is_none());
+    }
+    world.many.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_do_not_read_hold_up_nobody_else() {
+    let mut world = World::new().await;
+    let mut slow = Vec::new();
+    for _ in 0..40 {
+        slow.push(world.lines(&world.many.seats[2], 1500).await);
+    }
+    let _ = world.held_up().await;
+
+    for seat in [0, 2] {
+        let mut once = world.samples(&world.many.seats[seat], false).await;
+        assert!(timeout(SOON, once.message()).await.unwrap().unwrap().is_some());
+    }
+    drop(slow);
+    world.many.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_that_is_demoted_is_cut_off() {
+    let mut world = World::new().await;
+    let manager = world.many.node(NodeRole::Manager).await;
+    let credentials = world.many.credentials(manager, NodeRole::Manager);
+    let knows = |seat: &Seat| seat.snapshot().node(&manager).map(|_| ());
+    eventually("it knows the manager", || knows(&world.many.seats[2])).await;
+    let mut client = TasksClient::new(world.many.seats[2].to(&credentials));
+    let request = world.request(v1::StatsRequest { follow: true, ..Default::default() });
+    let mut samples = client.stats(request).await.unwrap().into_inner();
+    assert!(samples.message().await.unwrap().is_some());
+    let (input, asked) = mpsc::channel(1);
+    let ask = || v1::ExecRequest { part: Some(Ask::Input(b"x".to_vec())) };
+    input.send(ask()).await.unwrap();
+    let call = client.exec(world.request(ReceiverStream::new(asked)));
+    let mut command = call.await.unwrap().into_inner();
+    assert!(command.message().await.unwrap().is_some());
+    world.called_by(2).await;
+
+    world.many.change(Change::SetNodeRole(manager, NodeRole::Worker)).await;
+
+    // The command's input is still open on this side.
+    world.called_by(0).await;
+    let refusals = [
+        timeout(SOON, samples.message()).await.unwrap().unwrap_err(),
+        timeout(SOON, command.message()).await.unwrap().unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert_eq!(refusal.code(), Code::PermissionDenied, "{refusal}");
+        assert!(refusal.message().contains("no manager"), "{refusal}");
+    }
+    drop(input);
     world.many.end().await;
 }
 
