@@ -39,7 +39,7 @@ pub use services::{Changed, ServiceRow, TaskFilter};
 pub use settle::{Progress, Settled, SlotKey, SlotProgress, Verify};
 pub use tasks::{
     Exec, ExecCommand, ExecInput, ExecOutput, ExecSender, LogPart, LogQuery, Logs, Often,
-    StatsStream, TaskStats, TerminalSize,
+    StatsSample, StatsStream, TaskStats, TerminalSize,
 };
 pub use volumes::{LocalVolume, Missing};
 pub use watch::{Events, ObjectEvent};

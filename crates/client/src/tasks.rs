@@ -144,6 +144,15 @@ pub struct TaskStats {
     pub counts: v1::TaskStats,
 }
 
+/// The use of all tasks that were asked for, at one time.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StatsSample {
+    /// Of those that run.
+    pub tasks: Vec<TaskStats>,
+    /// Nodes whose tasks are missing, and why, for people.
+    pub missing: Vec<String>,
+}
+
 /// Samples of tasks' use. Drop it to stop.
 #[derive(Debug)]
 pub struct StatsStream {
@@ -191,11 +200,11 @@ impl Client {
         find(wanted, &tasks, &nodes, comes_first).cloned()
     }
 
-    /// What tasks of this node wrote.
+    /// What tasks wrote: of every node, asked at a manager; a worker's own.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] for a task of another node.
+    /// [`ClientError::Refused`] by a worker for a task of another node.
     pub async fn logs(&self, query: &LogQuery) -> Result<Logs, ClientError> {
         let request = v1::LogsRequest {
             tasks: query.tasks.iter().map(|id| field::put_id(*id)).collect(),
@@ -205,17 +214,19 @@ impl Client {
             tail: query.tail,
             since_ns: query.since.map(|at| at.0),
             until_ns: query.until.map(|at| at.0),
+            after: Vec::new(),
         };
         let mut service = self.task_service();
         let stream = self.call_once(service.logs(request), CALL_DEADLINE).await?;
         Ok(Logs { stream, target: self.target.clone() })
     }
 
-    /// Runs a command beside a task of this node.
+    /// Runs a command beside a task: of any node, asked at a manager; a worker's own.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] when the task does not run here.
+    /// [`ClientError::Refused`] when the task does not run, its node does not answer, or by a
+    /// worker for a task of another node.
     pub async fn exec(&self, command: ExecCommand) -> Result<(Exec, ExecSender), ClientError> {
         let (sender, receiver) = mpsc::channel(IN_FLIGHT);
         let start = v1::ExecStart {
@@ -238,11 +249,12 @@ impl Client {
         Ok((Exec { stream, target: self.target.clone() }, ExecSender(sender)))
     }
 
-    /// The use of tasks of this node, once or every second; no task means all of them.
+    /// The use of tasks, once or every second: of every node, asked at a manager; a worker's own.
+    /// No task means all that run on the asked node.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] for a task of another node.
+    /// [`ClientError::Refused`] by a worker for a task of another node.
     pub async fn stats(&self, tasks: &[TaskId], often: Often) -> Result<StatsStream, ClientError> {
         let tasks = tasks.iter().map(|id| field::put_id(*id)).collect();
         let request = v1::StatsRequest { tasks, follow: often == Often::EachSecond };
@@ -266,7 +278,7 @@ impl Logs {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Interrupted`] when the daemon stopped.
+    /// [`ClientError::Interrupted`] or [`ClientError::Refused`] when the daemon stopped.
     pub async fn next(&mut self) -> Result<Option<Vec<LogPart>>, ClientError> {
         use v1::logs_response::What;
         let message = self.stream.message().await;
@@ -274,7 +286,7 @@ impl Logs {
         let Some(message) = message else { return Ok(None) };
         let unreadable = |source| ClientError::Unreadable { target: self.target.clone(), source };
         Ok(Some(match message.what {
-            None => Vec::new(),
+            None | Some(What::Ended(_)) => Vec::new(),
             Some(What::Failure(failure)) => {
                 let task = field::id(&failure.task, "task").map_err(unreadable)?;
                 vec![LogPart::Failure { task, why: failure.why }]
@@ -298,8 +310,8 @@ impl Exec {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] when the task does not run, [`ClientError::Interrupted`] when
-    /// the daemon stopped.
+    /// [`ClientError::Refused`] when the task does not run or its node is lost,
+    /// [`ClientError::Interrupted`] when the daemon stopped.
     pub async fn next(&mut self) -> Result<Option<ExecOutput>, ClientError> {
         use v1::exec_response::Part;
         loop {
@@ -318,6 +330,12 @@ impl Exec {
 }
 
 impl ExecSender {
+    /// Waits until [`Self::send`] would not wait; false when the command takes no more. Safe to drop
+    /// and call again, so that nothing is lost between waiting for this and for something else.
+    pub async fn has_room(&self) -> bool {
+        self.0.reserve().await.is_ok()
+    }
+
     /// Sends to the command; false when it takes no more.
     pub async fn send(&self, input: ExecInput) -> bool {
         let part = match input {
@@ -334,8 +352,8 @@ impl StatsStream {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Interrupted`] when the daemon stopped.
-    pub async fn next(&mut self) -> Result<Option<Vec<TaskStats>>, ClientError> {
+    /// [`ClientError::Interrupted`] or [`ClientError::Refused`] when the daemon stopped.
+    pub async fn next(&mut self) -> Result<Option<StatsSample>, ClientError> {
         let message = self.stream.message().await;
         let message = message.map_err(|status| ClientError::of(&self.target, status))?;
         let Some(message) = message else { return Ok(None) };
@@ -343,9 +361,9 @@ impl StatsStream {
             let task = field::id(&counts.task, "task");
             task.map(|task| TaskStats { task, counts })
         };
-        let stats: Result<_, _> = message.tasks.into_iter().map(read).collect();
+        let tasks: Result<_, _> = message.tasks.into_iter().map(read).collect();
         let unreadable = |source| ClientError::Unreadable { target: self.target.clone(), source };
-        stats.map(Some).map_err(unreadable)
+        Ok(Some(StatsSample { tasks: tasks.map_err(unreadable)?, missing: message.missing }))
     }
 }
 

@@ -4,8 +4,10 @@
 //! it ends when the caller goes away or the node stops.
 
 mod exec;
+mod far_logs;
 mod logs;
 mod remote;
+mod samples;
 mod stats;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarm_manager::{CALL_WINDOW, MOST_CALLS};
 use swarm_proto::v1::tasks_server;
 use swarm_proto::{field, v1};
 use swarm_runtime::Error;
@@ -26,16 +29,23 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::Inner;
+use crate::membership::Part;
+use far_logs::{FarLogs, Left};
 use remote::Remote;
+use samples::Samples;
 
 /// Commands that users may run at once on a node.
 const EXECS: usize = 64;
 /// Calls at once that read logs or stats.
 const READERS: usize = 256;
+// What a connection takes follows from it.
+const _: () = assert!(EXECS + READERS <= MOST_CALLS as usize);
 /// Most tasks of one request.
 const MOST: usize = 1000;
 /// How often a manager that calls is asked whether it is there, and how long it may take.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// How long a caller may take to hear that the node stops.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Messages that wait for a caller that does not read.
 const WAITING: usize = 4;
 
@@ -84,7 +94,10 @@ impl Tasks {
         self.inner.tracker.spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                () = stopping.cancelled() => {}
+                () = stopping.cancelled() => {
+                    let stops = Err(Status::unavailable("the daemon of this node stops"));
+                    let _ = sender.send_timeout(stops, LAST_WORD).await;
+                }
                 done = work => if let Err(refusal) = done {
                     let _ = sender.send(Err(refusal)).await;
                 }
@@ -100,8 +113,7 @@ impl Tasks {
         }
         let mut places = Places::default();
         for id in ids {
-            let id: TaskId = field::id(id, "task")
-                .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            let id = task_id(id)?;
             match self.elsewhere(id).await? {
                 Some(node) => places.elsewhere.entry(node).or_default().push(id),
                 None => places.here.push(id),
@@ -117,8 +129,9 @@ impl Tasks {
         }
         let member = self.inner.member.lock().await;
         let Some(member) = member.as_ref() else { return Ok(None) };
-        // A worker knows of its own tasks only: the runtime says whether they are here.
-        let Some(managing) = &member.managing else { return Ok(None) };
+        let Some(managing) = &member.managing else {
+            return self.only_here(id, &member.membership.part).await;
+        };
         let snapshot = managing.raft.snapshot();
         let Some(task) = snapshot.task(&id) else { return Ok(None) };
         let Some(node) = task.node else {
@@ -127,21 +140,17 @@ impl Tasks {
         Ok((node != member.membership.node).then_some(node))
     }
 
-    /// The way to another node.
-    async fn remote(&self, node: NodeId) -> Result<Remote, Status> {
-        let member = self.inner.member.lock().await;
-        let managing = member.as_ref().and_then(|member| member.managing.as_ref());
-        let managing = managing
-            .ok_or_else(|| Status::failed_precondition("this node is no manager any more"))?;
-        let snapshot = managing.raft.snapshot();
-        let name = snapshot.node(&node).map(|node| node.description.hostname.clone());
-        let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| node.to_string());
-        match managing.manager.reach(node) {
-            Ok(channel) => Ok(Remote { node, name, channel }),
-            Err(status) => {
-                Err(Status::new(status.code(), format!("node {name}: {}", status.message())))
-            }
+    /// Without a manager, a node knows of its own tasks only.
+    async fn only_here(&self, id: TaskId, part: &Part) -> Result<Option<NodeId>, Status> {
+        let here = self.inner.runtime.containers().await.map_err(|error| refused(&error))?;
+        if here.iter().any(|container| container.id == id.as_str()) {
+            return Ok(None);
         }
+        let why = match part {
+            Part::Worker { .. } => "this node is a worker and knows of no other's: ask a manager",
+            Part::Manager { .. } => "the manager of this node does not run: ask another one",
+        };
+        Err(Status::failed_precondition(format!("task {id} is not here, and {why}")))
     }
 }
 
@@ -155,28 +164,19 @@ impl tasks_server::Tasks for Tasks {
     ) -> Result<Response<Self::LogsStream>, Status> {
         let permit = permit(&self.readers, "readers")?;
         let request = request.into_inner();
-        let query = logs::query(&request)?;
+        let (query, after) = (logs::query(&request)?, logs::places(&request)?);
         let places = self.places(&request.tasks).await?;
-        let mut remotes = Vec::new();
-        for (node, tasks) in places.elsewhere {
-            let tasks = tasks.into_iter().map(field::put_id).collect();
-            remotes.push((self.remote(node).await, v1::LogsRequest { tasks, ..request.clone() }));
-        }
-        let runtime = self.inner.runtime.clone();
+        let inner = self.inner.clone();
         let answers = self.answer(|sender| async move {
             let _permit = permit;
-            let remotes = remotes.into_iter().map(|(remote, request)| {
-                let sender = sender.clone();
-                async move {
-                    match remote {
-                        Ok(remote) => remote.logs(request, sender).await,
-                        Err(status) => remote::unread(request.tasks, &status, &sender).await,
-                    }
-                }
+            let far = places.elsewhere.into_iter().map(|(node, tasks)| {
+                let tasks = tasks.into_iter().map(field::put_id).collect();
+                let left = Left(v1::LogsRequest { tasks, ..request.clone() });
+                FarLogs { inner: inner.clone(), node, left }.read(sender.clone())
             });
-            let remotes = futures::future::try_join_all(remotes);
-            let here = logs::all(runtime, places.here, query, sender.clone());
-            tokio::try_join!(here, remotes).map(|_| ())
+            let far = futures::future::try_join_all(far);
+            let here = logs::all(inner.runtime.clone(), places.here, query, after, sender.clone());
+            tokio::try_join!(here, far).map(|_| ())
         });
         Ok(Response::new(answers))
     }
@@ -190,8 +190,7 @@ impl tasks_server::Tasks for Tasks {
         let permit = permit(&self.execs, "commands")?;
         let mut requests = request.into_inner();
         let start = exec::start(&mut requests).await?;
-        let task: TaskId = field::id(&start.task, "task")
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let task = task_id(&start.task)?;
         let elsewhere = self.elsewhere(task).await?;
         // Told once, where the caller is known.
         if self.callers == Callers::Users {
@@ -200,7 +199,7 @@ impl tasks_server::Tasks for Tasks {
             );
         }
         if let Some(node) = elsewhere {
-            let remote = self.remote(node).await?;
+            let remote = Remote::find(&self.inner, node).await?;
             return Ok(Response::new(self.answer(|sender| async move {
                 let _permit = permit;
                 remote.exec(start, requests, sender).await
@@ -232,19 +231,22 @@ impl tasks_server::Tasks for Tasks {
         let request = request.into_inner();
         let follow = request.follow;
         let places = self.places(&request.tasks).await?;
-        let mut nodes = Vec::new();
-        // No task at all means all of this node.
-        if places.elsewhere.is_empty() || !places.here.is_empty() {
-            let runtime = self.inner.runtime.clone();
-            nodes.push(self.answer(|sender| stats::run(runtime, places.here, follow, sender)));
-        }
-        for (node, tasks) in places.elsewhere {
-            let remote = self.remote(node).await?;
-            nodes.push(self.answer(|sender| remote.stats(tasks, follow, sender)));
-        }
+        let inner = self.inner.clone();
         let answers = self.answer(|sender| async move {
             let _permit = permit;
-            remote::merge(nodes, sender).await
+            let mut samples = Samples::default();
+            // No task at all means all of this node.
+            if places.elsewhere.is_empty() || !places.here.is_empty() {
+                let runtime = inner.runtime.clone();
+                let sample = |latest| stats::run(runtime, places.here, follow, latest);
+                samples.add("this node".to_owned(), sample);
+            }
+            for (node, tasks) in places.elsewhere {
+                let name = format!("node {}", name_of(&inner, node).await);
+                let inner = inner.clone();
+                samples.add(name, |latest| samples::far(inner, node, tasks, follow, latest));
+            }
+            samples.merge(follow, sender).await
         });
         Ok(Response::new(answers))
     }
@@ -257,6 +259,9 @@ pub(crate) fn serve(inner: &Arc<Inner>, connections: mpsc::Receiver<DuplexStream
     let served = Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE))
+        // A command that does not take its input must not hold up other calls.
+        .initial_stream_window_size(CALL_WINDOW)
+        .initial_connection_window_size(CALL_WINDOW * MOST_CALLS)
         .add_service(tasks_server::TasksServer::new(tasks))
         .serve_with_incoming(connections);
     let stopping = inner.stopping.clone();
@@ -271,6 +276,17 @@ pub(crate) fn serve(inner: &Arc<Inner>, connections: mpsc::Receiver<DuplexStream
 fn permit(of: &Arc<Semaphore>, what: &str) -> Result<OwnedSemaphorePermit, Status> {
     let permit = of.clone().try_acquire_owned();
     permit.map_err(|_| Status::resource_exhausted(format!("too many {what} run here already")))
+}
+
+fn task_id(bytes: &[u8]) -> Result<TaskId, Status> {
+    field::id(bytes, "task").map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+/// What people call a node.
+async fn name_of(inner: &Inner, node: NodeId) -> String {
+    let member = inner.member.lock().await;
+    let managing = member.as_ref().and_then(|member| member.managing.as_ref());
+    managing.map_or_else(|| node.to_string(), |it| remote::name(&it.raft, node))
 }
 
 /// The task a container belongs to.

@@ -1,42 +1,62 @@
-//! Tasks of another node, by way of the managers. It says there what this node says of its own.
+//! The way to the tasks of another node, by managers. It says there what this node says of its own.
 
 use std::time::Duration;
 
-use futures::StreamExt;
 use swarm_proto::{field, v1};
-use swarm_types::{NodeId, TaskId};
+use swarm_raft::{Raft, WatchError};
+use swarm_types::NodeId;
+use swarm_types::object::node::NodeState;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 use v1::exec_request::Part as Asked;
-use v1::logs_response::What;
 use v1::tasks_client::TasksClient;
 
-use super::{Answers, Sender, WAITING};
+use super::{Sender, WAITING};
+use crate::Inner;
 
 /// How long a node may take to begin an answer.
-const ANSWER: Duration = Duration::from_secs(6);
-/// How long a node may take for a sample.
-const SAMPLE: Duration = Duration::from_secs(6);
+pub(super) const ANSWER: Duration = Duration::from_secs(6);
 
-/// The way to a node.
+/// The way to a node, as long as its session lasts.
 #[derive(Debug)]
 pub(super) struct Remote {
-    pub(super) node: NodeId,
+    node: NodeId,
     /// For people.
-    pub(super) name: String,
-    pub(super) channel: Channel,
+    name: String,
+    channel: Channel,
+    raft: Raft,
+    session: Option<Vec<u8>>,
 }
 
 impl Remote {
-    fn client(&self) -> TasksClient<Channel> {
+    /// Finds it. A node that is down has none.
+    pub(super) async fn find(inner: &Inner, node: NodeId) -> Result<Self, Status> {
+        let member = inner.member.lock().await;
+        let managing = member.as_ref().and_then(|member| member.managing.as_ref());
+        let managing = managing
+            .ok_or_else(|| Status::failed_precondition("this node is no manager any more"))?;
+        let raft = managing.raft.clone();
+        let (name, session) = (name(&raft, node), session(&raft, node));
+        let channel = match session {
+            Some(_) => managing.manager.reach(node),
+            // It may be back in a moment: at another manager, when its own was silent.
+            None => Err(Status::unavailable("it is down")),
+        };
+        match channel {
+            Ok(channel) => Ok(Self { node, name, channel, raft, session }),
+            Err(status) => Err(named(&name, &status)),
+        }
+    }
+
+    pub(super) fn client(&self) -> TasksClient<Channel> {
         TasksClient::new(self.channel.clone())
     }
 
-    fn request<T>(&self, message: T) -> Result<Request<T>, Status> {
+    pub(super) fn request<T>(&self, message: T) -> Result<Request<T>, Status> {
         let mut request = Request::new(message);
         let node = MetadataValue::try_from(self.node.as_str());
         let node = node.map_err(|error| Status::internal(error.to_string()))?;
@@ -45,43 +65,50 @@ impl Remote {
     }
 
     /// What the call answers with, or why not, with the node's name.
-    async fn answer<T>(
+    pub(super) async fn answer<T>(
         &self,
+        by: Instant,
         call: impl Future<Output = Result<Response<Streaming<T>>, Status>>,
     ) -> Result<Streaming<T>, Status> {
-        let late = |_| Status::deadline_exceeded(format!("no answer in {} s", ANSWER.as_secs()));
-        let answer = timeout(ANSWER, call).await.map_err(late).and_then(|answer| answer);
+        let late = || Err(Status::deadline_exceeded("it does not answer in time"));
+        let answer = tokio::select! {
+            answer = timeout_at(by, call) => answer.unwrap_or_else(|_| late()),
+            moved = self.moved() => Err(moved),
+        };
         answer.map(Response::into_inner).map_err(|status| self.named(&status))
     }
 
-    fn named(&self, status: &Status) -> Status {
-        Status::new(status.code(), format!("node {}: {}", self.name, status.message()))
-    }
-
-    async fn pass<T>(&self, mut from: Streaming<T>, to: &Sender<T>) -> Result<(), Status> {
-        while let Some(message) = from.message().await.map_err(|status| self.named(&status))? {
-            // A caller that went away is noticed by whoever owns this.
-            let _ = to.send(Ok(message)).await;
-        }
-        Ok(())
-    }
-
-    /// Passes on what the tasks wrote. What cannot be read is told of each of them.
-    pub(super) async fn logs(
-        self,
-        request: v1::LogsRequest,
-        sender: Sender<v1::LogsResponse>,
-    ) -> Result<(), Status> {
-        let tasks = request.tasks.clone();
-        let read = async {
-            let mut client = self.client();
-            let lines = self.answer(client.logs(self.request(request)?)).await?;
-            self.pass(lines, &sender).await
+    /// The next message, while the session lasts. Safe to drop and call again.
+    pub(super) async fn next<T>(&self, from: &mut Streaming<T>) -> Result<Option<T>, Status> {
+        let next = tokio::select! {
+            biased;
+            next = from.message() => next,
+            moved = self.moved() => Err(moved),
         };
-        match read.await {
-            Ok(()) => Ok(()),
-            Err(status) => unread(tasks, &status, &sender).await,
+        next.map_err(|status| self.named(&status))
+    }
+
+    /// Resolves when the node has another session, or is down.
+    async fn moved(&self) -> Status {
+        loop {
+            let (_, mut watch) = self.raft.watch();
+            loop {
+                if session(&self.raft, self.node) != self.session {
+                    return Status::unavailable("its session ended");
+                }
+                match watch.next().await {
+                    Ok(_) => {}
+                    Err(WatchError::Lagged) => break,
+                    Err(stopped @ WatchError::Stopped(_)) => {
+                        return Status::unavailable(stopped.to_string());
+                    }
+                }
+            }
         }
+    }
+
+    pub(super) fn named(&self, status: &Status) -> Status {
+        named(&self.name, status)
     }
 
     /// Runs a command there. Dropping it ends the command, as the call is cancelled then.
@@ -96,7 +123,14 @@ impl Remote {
         let _ = to.try_send(v1::ExecRequest { part: Some(Asked::Start(start)) });
         let mut client = self.client();
         let call = client.exec(self.request(ReceiverStream::new(receiver))?);
-        let output = self.answer(call).await?;
+        let mut output = self.answer(Instant::now() + ANSWER, call).await?;
+        let told = async {
+            while let Some(part) = self.next(&mut output).await? {
+                // A caller that went away is noticed by whoever owns this.
+                let _ = sender.send(Ok(part)).await;
+            }
+            Ok(())
+        };
         let asked = async move {
             while let Some(request) = requests.message().await? {
                 let _ = to.send(request).await;
@@ -105,54 +139,25 @@ impl Remote {
             std::future::pending().await
         };
         tokio::select! {
-            told = self.pass(output, &sender) => told,
+            told = told => told,
             broken = asked => broken,
         }
     }
-
-    /// Passes on samples.
-    pub(super) async fn stats(
-        self,
-        tasks: Vec<TaskId>,
-        follow: bool,
-        sender: Sender<v1::StatsResponse>,
-    ) -> Result<(), Status> {
-        let tasks = tasks.into_iter().map(field::put_id).collect();
-        let mut client = self.client();
-        let call = client.stats(self.request(v1::StatsRequest { tasks, follow })?);
-        let samples = self.answer(call).await?;
-        self.pass(samples, &sender).await
-    }
 }
 
-/// Tells of each task that it cannot be read.
-pub(super) async fn unread(
-    tasks: Vec<Vec<u8>>,
-    status: &Status,
-    sender: &Sender<v1::LogsResponse>,
-) -> Result<(), Status> {
-    for task in tasks {
-        let failure = v1::LogsFailure { task, why: status.message().to_owned() };
-        let _ = sender.send(Ok(v1::LogsResponse { what: Some(What::Failure(failure)) })).await;
-    }
-    Ok(())
+/// What people call the node.
+pub(super) fn name(raft: &Raft, node: NodeId) -> String {
+    let name = raft.snapshot().node(&node).map(|node| node.description.hostname.clone());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| node.to_string())
 }
 
-/// Makes one sample of those of all nodes, each time; a node that sends none ends them.
-pub(super) async fn merge(
-    mut nodes: Vec<Answers<v1::StatsResponse>>,
-    sender: Sender<v1::StatsResponse>,
-) -> Result<(), Status> {
-    loop {
-        let mut all = v1::StatsResponse::default();
-        for node in &mut nodes {
-            let sample = timeout(SAMPLE + ANSWER, node.next()).await;
-            let late = |_| Status::deadline_exceeded("a node sends no sample");
-            let Some(sample) = sample.map_err(late)? else { return Ok(()) };
-            all.tasks.extend(sample?.tasks);
-        }
-        if sender.send(Ok(all)).await.is_err() {
-            return Ok(());
-        }
-    }
+fn named(name: &str, status: &Status) -> Status {
+    Status::new(status.code(), format!("node {name}: {}", status.message()))
+}
+
+/// The session by which a node is reached; `None` for one that is down or gone.
+fn session(raft: &Raft, node: NodeId) -> Option<Vec<u8>> {
+    let view = raft.snapshot();
+    let node = view.node(&node).filter(|node| node.status.state != NodeState::Down)?;
+    Some(node.session.as_ref().map_or_else(Vec::new, |session| field::put_id(session.id)))
 }

@@ -6,28 +6,24 @@ use swarm_proto::{field, v1};
 use swarm_runtime::{Error, Runtime, Stats, Status as Life};
 use swarm_types::TaskId;
 use tokio::time::{MissedTickBehavior, interval};
-use tonic::Status;
 
-use super::{Sender, refused, task_of};
+use super::samples::{Latest, missing};
+use super::task_of;
 use crate::nanos;
 
 /// Time between two samples.
-const PERIOD: Duration = Duration::from_secs(1);
+pub(super) const PERIOD: Duration = Duration::from_secs(1);
 
-/// Sends one sample, or one each second.
-pub(super) async fn run(
-    runtime: Runtime,
-    tasks: Vec<TaskId>,
-    follow: bool,
-    sender: Sender<v1::StatsResponse>,
-) -> Result<(), Status> {
+/// Tells one sample, or one each second.
+pub(super) async fn run(runtime: Runtime, tasks: Vec<TaskId>, follow: bool, latest: Latest) {
     let mut ticks = interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let sample = sample(&runtime, &tasks).await.map_err(|error| refused(&error))?;
-        if sender.send(Ok(sample)).await.is_err() || !follow {
-            return Ok(());
+        let sample = sample(&runtime, &tasks).await;
+        latest.send_replace(sample.unwrap_or_else(|error| missing(format!("this node: {error}"))));
+        if !follow {
+            return;
         }
     }
 }
@@ -43,7 +39,7 @@ async fn sample(runtime: &Runtime, wanted: &[TaskId]) -> Result<v1::StatsRespons
             Err(failure) => return Err(failure),
         }
     }
-    Ok(v1::StatsResponse { tasks: sampled })
+    Ok(v1::StatsResponse { tasks: sampled, missing: Vec::new() })
 }
 
 async fn running(runtime: &Runtime) -> Result<Vec<TaskId>, Error> {

@@ -5,6 +5,7 @@
 
 mod detach;
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -173,6 +174,8 @@ struct Input {
     resized: Signal,
     ended: [(Signal, u8); 2],
     buffer: Vec<u8>,
+    /// What the command has not taken yet: nothing more is read meanwhile.
+    waits: VecDeque<ExecInput>,
 }
 
 impl Input {
@@ -185,14 +188,31 @@ impl Input {
             resized: signal(SignalKind::window_change())?,
             ended: [(signal(SignalKind::terminate())?, 15), (signal(SignalKind::hangup())?, 1)],
             buffer: vec![0; CHUNK],
+            waits: VecDeque::new(),
         })
     }
 
-    /// Passes one thing on; an end when there is nothing more to do.
+    /// Passes one thing on; an end when there is nothing more to do. Safe to drop and call again:
+    /// what was read waits here, and the user may leave meanwhile.
     async fn pump(&mut self) -> Option<End> {
         let [(terminate, fifteen), (hangup, one)] = &mut self.ended;
+        let (sender, is_empty) = (&self.sender, self.waits.is_empty());
+        let room = async {
+            match sender {
+                Some(sender) => sender.has_room().await,
+                None => false,
+            }
+        };
         tokio::select! {
-            read = self.stdin.read(&mut self.buffer), if self.reads => {
+            has_room = room, if !is_empty => {
+                let next = self.waits.pop_front();
+                if let (true, Some(sender), Some(next)) = (has_room, &self.sender, next) {
+                    // It takes no more once it has ended, which its output tells.
+                    let _ = sender.send(next).await;
+                }
+                None
+            }
+            read = self.stdin.read(&mut self.buffer), if self.reads && is_empty => {
                 let count = read.unwrap_or(0);
                 if count == 0 {
                     self.reads = false;
@@ -207,12 +227,12 @@ impl Input {
                 if detached {
                     return Some(End::Detached);
                 }
-                self.send(ExecInput::Data(bytes)).await;
+                self.waits.push_back(ExecInput::Data(bytes));
                 None
             }
             _ = self.resized.recv() => {
                 if let Some(size) = terminal::size() {
-                    self.resize(size).await;
+                    self.resize(size);
                 }
                 None
             }
@@ -221,15 +241,10 @@ impl Input {
         }
     }
 
-    async fn resize(&mut self, size: TerminalSize) {
-        self.send(ExecInput::Resize(size)).await;
-    }
-
-    async fn send(&mut self, input: ExecInput) {
-        if let Some(sender) = &self.sender {
-            // It takes no more once it has ended, which its output tells.
-            let _ = sender.send(input).await;
-        }
+    /// Only the last size matters.
+    fn resize(&mut self, size: TerminalSize) {
+        self.waits.retain(|waits| !matches!(waits, ExecInput::Resize(_)));
+        self.waits.push_back(ExecInput::Resize(size));
     }
 }
 

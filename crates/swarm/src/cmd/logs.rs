@@ -1,7 +1,8 @@
 //! `swarm logs [OPTIONS] TASK` and, with the same options, `swarm service logs`.
 //!
 //! Lines of the containers' output go to stdout, of their error output to stderr. With
-//! `--follow`, tasks that start later are followed too.
+//! `--follow`, tasks that start later are followed too, and a task that cannot be read is told at
+//! once.
 
 mod format;
 mod reader;
@@ -10,7 +11,7 @@ use swarm_client::{Client, Consistency, LogPart, LogQuery, TaskFilter};
 use swarm_types::{ServiceId, Task, Timestamp};
 
 use crate::cmd::task;
-use crate::output::Printer;
+use crate::output::{Exit, Printer};
 use crate::view::moment::{self, Moment};
 use format::Lines;
 use reader::Reader;
@@ -79,12 +80,6 @@ fn tail(text: &str) -> Result<Tail, String> {
 
 pub(crate) async fn run(args: TaskLogs, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let task = task::find(&args.task, "swarm service logs", client).await?;
-    anyhow::ensure!(
-        task.status.container.is_some(),
-        "task {} has written nothing: {}",
-        task::named(&task),
-        task::standing(&task, Timestamp::now())
-    );
     show(&args.options, Source::Task(Box::new(task)), client, out).await
 }
 
@@ -95,18 +90,33 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    async fn tasks(&self, client: &Client) -> anyhow::Result<Vec<Task>> {
-        Ok(match self {
-            Self::Task(task) => vec![Task::clone(task)],
-            Self::Service(id) => {
-                let filter = TaskFilter { services: vec![*id], ..TaskFilter::default() };
-                let mut tasks = client.tasks(&filter, Consistency::Linearizable).await?.value;
-                // One that never had a container never wrote anything.
-                tasks.retain(|task| task.status.container.is_some());
-                tasks
-            }
-        })
+    /// Those that may have written something.
+    async fn tasks(&self, client: &Client, consistency: Consistency) -> anyhow::Result<Vec<Task>> {
+        let services = match self {
+            Self::Task(task) if has_container(task) => return Ok(vec![Task::clone(task)]),
+            Self::Task(task) => task.service().into_iter().collect(),
+            Self::Service(id) => vec![*id],
+        };
+        let filter = TaskFilter { services, ..TaskFilter::default() };
+        let mut tasks = client.tasks(&filter, consistency).await?.value;
+        if let Self::Task(task) = self {
+            tasks.retain(|it| it.id == task.id);
+            let task = tasks.first().unwrap_or(task);
+            anyhow::ensure!(has_container(task) || !task.status.state.is_terminal(), silent(task));
+        }
+        tasks.retain(has_container);
+        Ok(tasks)
     }
+}
+
+/// One that never had a container never wrote anything.
+fn has_container(task: &Task) -> bool {
+    task.status.container.is_some()
+}
+
+fn silent(task: &Task) -> String {
+    let standing = task::standing(task, Timestamp::now());
+    format!("task {} has written nothing: {standing}", task::named(task))
 }
 
 /// Prints the lines until they end, or the user ends it.
@@ -124,8 +134,11 @@ pub(crate) async fn show(
         since: options.since.map(|since| since.at(now)),
         until: options.until.map(|until| until.at(now)),
     };
+    if let Source::Task(task) = &source {
+        anyhow::ensure!(options.follow || has_container(task), silent(task));
+    }
     let nodes = client.nodes(Consistency::Linearizable).await?.value;
-    let tasks = source.tasks(client).await?;
+    let tasks = source.tasks(client, Consistency::Linearizable).await?;
     let has_terminal = |task: &Task| task.spec().container().is_some_and(|it| it.tty);
     anyhow::ensure!(
         options.look.raw || !tasks.iter().any(has_terminal),
@@ -139,11 +152,18 @@ pub(crate) async fn show(
     while let Some(part) = reader.next(&source).await? {
         match part {
             reader::Event::Tasks(tasks) => {
+                if !lines.know_the_nodes_of(&tasks) {
+                    lines.learn_nodes(&client.nodes(Consistency::Stale).await?.value);
+                }
                 lines.learn(&tasks);
                 reader.read(&tasks);
             }
             reader::Event::Part(LogPart::Failure { task, why }) => {
-                failures.push(format!("logs of task {}: {why}", lines.label_of(task)));
+                let failure = format!("logs of task {}: {why}", lines.label_of(task));
+                if options.follow {
+                    out.warn(&failure);
+                }
+                failures.push(failure);
             }
             reader::Event::Part(LogPart::Line { task, at, stderr, data, partial }) => {
                 if let Some(line) = lines.line(task, at, stderr, &data, partial) {
@@ -151,6 +171,9 @@ pub(crate) async fn show(
                 }
             }
         }
+    }
+    if options.follow && !failures.is_empty() {
+        return Err(Exit { code: 1, why: String::new() }.into());
     }
     crate::cmd::all_done(&failures)
 }

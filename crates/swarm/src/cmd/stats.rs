@@ -1,15 +1,16 @@
 //! `swarm stats [--no-stream] [--no-trunc] [TASK...]`
 //!
-//! How much the tasks of this node use, redrawn every second on a terminal.
+//! How much tasks use, redrawn every second on a terminal: those that are named, on any node, or all
+//! of this node.
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
-use swarm_client::{Client, Consistency, Often, TaskFilter, TaskStats};
+use swarm_client::{Client, Consistency, Often, StatsSample, TaskFilter, TaskStats};
 use swarm_types::TaskId;
 use swarm_types::text::{binary_size, decimal_size, natural_cmp, short_id};
 
-use crate::cmd::task;
+use crate::cmd::{all_done, task};
 use crate::output::{List, ListKind, Printer, Row};
 
 static KIND: ListKind = ListKind {
@@ -41,7 +42,8 @@ pub(crate) struct Stats {
     /// Accepted; tasks that do not run use nothing
     #[arg(long, short)]
     all: bool,
-    /// Tasks by id, start of an id, SERVICE.SLOT or SERVICE.NODE; all of this node when left out
+    /// Tasks of any node, by id, start of an id, SERVICE.SLOT or SERVICE.NODE; all of this node
+    /// when left out
     #[arg(value_name = "TASK")]
     tasks: Vec<String>,
 }
@@ -55,8 +57,14 @@ pub(crate) async fn run(args: Stats, client: &Client, out: &mut Printer) -> anyh
     let mut names = Names::default();
     let mut before = None;
     let redraws = !args.no_stream && std::io::stdout().is_terminal();
-    while let Some(sample) = stream.next().await? {
+    let mut told = Vec::new();
+    while let Some(StatsSample { tasks: sample, missing }) = stream.next().await? {
         names.learn(&sample, client).await?;
+        if !args.no_stream {
+            // Once, until it changes.
+            missing.iter().filter(|why| !told.contains(*why)).for_each(|why| out.warn(why));
+            told.clone_from(&missing);
+        }
         // A share of the processors needs two samples.
         if args.no_stream && before.is_none() && !sample.is_empty() {
             before = Some(sample);
@@ -68,7 +76,7 @@ pub(crate) async fn run(args: Stats, client: &Client, out: &mut Printer) -> anyh
         }
         out.list(&list)?;
         if args.no_stream {
-            break;
+            return all_done(&missing);
         }
         before = Some(sample);
     }

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod commands;
 mod crashes;
 mod failover;
 mod life;

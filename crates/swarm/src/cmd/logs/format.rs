@@ -24,9 +24,20 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(look: Look, nodes: &[Node]) -> Self {
-        let name = |node: &Node| task_table::host(node).to_owned();
-        let hosts = nodes.iter().map(|node| (node.id, name(node))).collect();
-        Self { look, hosts, labels: BTreeMap::new(), width: 1, begun: BTreeMap::new() }
+        let hosts = BTreeMap::new();
+        let mut this =
+            Self { look, hosts, labels: BTreeMap::new(), width: 1, begun: BTreeMap::new() };
+        this.learn_nodes(nodes);
+        this
+    }
+
+    /// Remembers what to call these nodes.
+    pub(super) fn learn_nodes(&mut self, nodes: &[Node]) {
+        self.hosts.extend(nodes.iter().map(|node| (node.id, task_table::host(node).to_owned())));
+    }
+
+    pub(super) fn know_the_nodes_of(&self, tasks: &[Task]) -> bool {
+        tasks.iter().filter_map(|task| task.node).all(|node| self.hosts.contains_key(&node))
     }
 
     /// Remembers what to call these tasks.

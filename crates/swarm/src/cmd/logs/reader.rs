@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use swarm_client::{Client, ClientError, LogPart, LogQuery};
+use swarm_client::{Client, ClientError, Consistency, LogPart, LogQuery};
 use swarm_types::{Task, TaskId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -68,8 +68,8 @@ impl Reader {
 
     /// What comes next; `None` when all streams have ended and none can start.
     pub(super) async fn next(&mut self, source: &Source) -> anyhow::Result<Option<Event>> {
-        let grows = self.query.follow && matches!(source, Source::Service(_));
         loop {
+            let grows = self.query.follow && self.may_grow(source);
             if let Some(part) = self.ready.next() {
                 return Ok(Some(Event::Part(part)));
             }
@@ -85,11 +85,20 @@ impl Reader {
                     }
                 }
                 () = tokio::time::sleep(LOOK), if grows => {
-                    let mut tasks = source.tasks(&self.client).await?;
+                    // A follower outlives the time without a leader.
+                    let mut tasks = source.tasks(&self.client, Consistency::Stale).await?;
                     tasks.retain(|task| !self.known.contains(&task.id) && task.node.is_some());
                     return Ok(Some(Event::Tasks(tasks)));
                 }
             }
+        }
+    }
+
+    /// Whether tasks may start that are not read yet.
+    fn may_grow(&self, source: &Source) -> bool {
+        match source {
+            Source::Service(_) => true,
+            Source::Task(task) => !self.known.contains(&task.id),
         }
     }
 }
