@@ -16,6 +16,8 @@ mod dispatcher;
 mod errors;
 mod leader;
 mod managers;
+#[cfg(test)]
+mod refusals;
 mod relay;
 mod standing;
 #[cfg(test)]
