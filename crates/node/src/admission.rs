@@ -12,7 +12,7 @@ use swarm_proto::v1;
 use swarm_proto::v1::managers_client::ManagersClient;
 use swarm_raft::{Info, Leadership, Raft};
 use swarm_types::NodeId;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::{Code, Status};
 
 use crate::NodeError;
@@ -39,7 +39,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Asks until the store votes.
+    /// Asks until the store votes, for that long at most.
     ///
     /// # Errors
     ///
@@ -47,7 +47,10 @@ impl Admission {
     pub(crate) async fn within(&self, time: Duration) -> Result<(), NodeError> {
         let deadline = Instant::now() + time;
         loop {
-            let Err((manager, refusal)) = self.ask_all().await else { return Ok(()) };
+            let asked = timeout_at(deadline, self.ask_all()).await;
+            let silent = || Status::deadline_exceeded("no answer in time");
+            let asked = asked.unwrap_or_else(|_| Err((self.known.join(", "), silent())));
+            let Err((manager, refusal)) = asked else { return Ok(()) };
             if is_final(&refusal) || Instant::now() + PAUSE >= deadline {
                 let (why, code) = (refusal.message().to_owned(), refusal.code());
                 return Err(NodeError::NotAdmitted { remote: manager, why, code });

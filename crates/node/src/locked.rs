@@ -111,10 +111,19 @@ impl Inner {
             Err(error) => {
                 // Its tasks must not be left without an agent.
                 self.hold(None);
-                *slot = self.start_locked(membership, self.papers()?).await.ok();
+                match self.locked_again(membership).await {
+                    Ok(member) => *slot = Some(member),
+                    // Half a node must not go on.
+                    Err(worse) => drop(self.failure.send_replace(Some(Arc::new(worse)))),
+                }
                 Err(error)
             }
         }
+    }
+
+    async fn locked_again(self: &Arc<Self>, membership: Membership) -> Result<Member, NodeError> {
+        let papers = self.papers()?;
+        self.start_locked(membership, papers).await
     }
 
     /// Keeps the key file under the cluster's unlock key, until the guard is dropped.

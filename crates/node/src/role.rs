@@ -64,19 +64,25 @@ impl Inner {
         agent: watch::Receiver<AgentState>,
     ) {
         let mut seen = agent.clone();
+        let part = membership.part.role();
+        let shown = || credentials.certificate().map(|certificate| certificate.identity.role);
         loop {
-            let other = seen.wait_for(|state| match told(state) {
-                Some(role) if role == membership.part.role() => {
+            let other = seen.wait_for(|state| {
+                let told = told(state);
+                if is_off(told, part, shown()) {
+                    return true;
+                }
+                if told.is_some() {
                     // Whatever was tried is not wanted any more.
                     self.role_tries.store(0, Ordering::Relaxed);
-                    false
                 }
-                told => told.is_some(),
+                false
             });
             let Ok(Some(role)) = other.await.map(|state| told(&state)) else { return };
             // The try before this one may have ended in the old role again.
             sleep(RETRY * self.role_tries.fetch_add(1, Ordering::Relaxed).min(MOST_PAUSES)).await;
             match self.certified(role, &credentials, &agent).await {
+                Ok(_) if role == part => self.role_tries.store(0, Ordering::Relaxed),
                 Ok(manager) => {
                     let (inner, from) = (self.clone(), membership.clone());
                     // A task of its own: it ends this one with the member.
@@ -196,10 +202,36 @@ impl Inner {
     }
 }
 
+/// Whether there is something to do. A renewal that was under way when the role changed may have
+/// kept the certificate for the role before: the other managers would turn such a node away until
+/// the next one.
+fn is_off(told: Option<NodeRole>, part: NodeRole, shown: Option<NodeRole>) -> bool {
+    told.is_some_and(|role| role != part || shown.is_some_and(|shown| shown != role))
+}
+
 /// The role that the cluster gives the node, as far as is known.
 fn told(state: &AgentState) -> Option<NodeRole> {
     match state {
         AgentState::Connected { node: Some(node), .. } => Some(node.role),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_and_certificate_follow_the_role() {
+        use NodeRole::{Manager, Worker};
+
+        for role in [Manager, Worker] {
+            let other = if role == Manager { Worker } else { Manager };
+            assert!(!is_off(Some(role), role, Some(role)));
+            assert!(is_off(Some(role), other, Some(other)), "promoted or demoted");
+            assert!(is_off(Some(role), other, Some(role)), "cut off before the part changed");
+            assert!(is_off(Some(role), role, Some(other)), "a renewal came too late");
+            assert!(!is_off(None, role, Some(other)), "nobody said");
+        }
     }
 }
