@@ -245,8 +245,6 @@ mod tests {
             key_fingerprint: Vec::new(),
             session: None,
             attachments: Vec::new(),
-            manager_addr: String::new(),
-            raft_id: 0,
         }
     }
 
