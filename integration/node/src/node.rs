@@ -182,7 +182,9 @@ impl Node {
         command.stdin(Stdio::null());
         if self.clock().exists() {
             // Beside the program, where the build puts it.
-            command.env("LD_PRELOAD", self.program.with_file_name("libclock.so"));
+            let library = self.program.with_file_name("libclock.so");
+            assert!(library.exists(), "{} is missing: cargo build -p clock", library.display());
+            command.env("LD_PRELOAD", library);
             command.env("SWARM_TEST_CLOCK", self.clock());
         }
         command
