@@ -98,7 +98,7 @@ fn authority() -> RootCa {
     }
 }
 
-fn empty_cluster(id: ClusterId) -> Cluster {
+pub(crate) fn empty_cluster(id: ClusterId) -> Cluster {
     Cluster {
         id,
         meta: Meta::default(),

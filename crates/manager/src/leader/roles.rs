@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use swarm_raft::{Lane, Leadership, Members, Watch, WatchError};
 use swarm_state::Snapshot;
-use swarm_types::spec::node::NodeRole;
-use swarm_types::{Change, Expect, Expected, Group, IdSource, Node, NodeId, ObjectId};
+use swarm_types::spec::node::{NodeRole, NodeSpec};
+use swarm_types::{Change, Cluster, Expect, Expected, Group, IdSource, Node, NodeId, ObjectId};
 use tokio::time::sleep;
 
 use crate::Core;
@@ -64,10 +64,39 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
+/// What has to be written before anything else when the cluster was forced anew: its epoch, and
+/// that whoever is no member is no manager any more. They come back by joining.
+pub(crate) fn forced(snapshot: &Snapshot, epoch: u64, members: &Members) -> Option<Group> {
+    let cluster = snapshot.cluster().filter(|cluster| cluster.epoch < epoch)?;
+    let holders: BTreeSet<NodeId> = members.values().map(|member| member.node).collect();
+    let mut changes = vec![Change::SetCluster(Box::new(Cluster { epoch, ..(**cluster).clone() }))];
+    for node in snapshot.nodes().filter(|node| !holders.contains(&node.id)) {
+        if node.spec.role == NodeRole::Manager {
+            let spec = NodeSpec { role: NodeRole::Worker, ..node.spec.clone() };
+            changes.push(Change::UpdateNode(node.id, spec));
+        }
+        if node.role == NodeRole::Manager {
+            changes.push(Change::SetNodeRole(node.id, NodeRole::Worker));
+        }
+    }
+    let what = Expected::Version(cluster.meta.version);
+    let expect = vec![Expect { object: ObjectId::Cluster(cluster.id), what }];
+    Some(Group { request: IdSource::system().draw(), expect, changes })
+}
+
 async fn lead(core: &Arc<Core>, led: Leadership) {
     let mut members = core.raft.members();
     loop {
         let (snapshot, mut watch) = core.raft.watch();
+        let info = core.raft.info();
+        if let Some(first) = forced(&snapshot, info.epoch, &info.members) {
+            let deadline = Instant::now() + STEP_DEADLINE;
+            if let Err(error) = core.raft.propose_as(led, Lane::Control, first, deadline).await {
+                tracing::warn!(%error, "the cluster's epoch is not written yet");
+                sleep(PAUSE).await;
+            }
+            continue;
+        }
         let next = next(&snapshot, &members.borrow_and_update());
         if next.is_empty() {
             let woken = tokio::select! {

@@ -2,9 +2,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use swarm_raft::{Member, MemberId};
+use swarm_state::State;
+use swarm_types::{Entry, LEVEL, Timestamp};
 
 use super::*;
-use crate::testing::manager;
+use crate::testing::{empty_cluster, manager};
 
 const ROLES: [NodeRole; 2] = [NodeRole::Worker, NodeRole::Manager];
 
@@ -142,4 +144,51 @@ proptest! {
             prop_assert!(2 * left.intersection(&reachable).count() > left.len());
         }
     }
+}
+
+/// A cluster with these nodes.
+fn world(nodes: &[Node]) -> State {
+    let cluster = empty_cluster(IdSource::seeded(9).draw());
+    let mut changes = vec![Change::CreateCluster(Box::new(cluster))];
+    changes.extend(nodes.iter().map(|node| Change::CreateNode(Box::new(node.clone()))));
+    let mut state = State::new();
+    write(
+        &mut state,
+        1,
+        Group { request: IdSource::seeded(8).draw(), expect: Vec::new(), changes },
+    );
+    state
+}
+
+fn write(state: &mut State, index: u64, group: Group) {
+    let entry =
+        Entry { level: LEVEL, at: Timestamp::now(), groups: vec![group.into()], check: None };
+    let applied = state.apply(index, &entry).unwrap();
+    assert!(applied.results.iter().all(Result::is_ok), "{:?}", applied.results);
+}
+
+#[test]
+fn a_forced_cluster_takes_its_epoch_and_those_left_behind_are_workers() {
+    use NodeRole::{Manager, Worker};
+    let ids = ids(4);
+    let mut state = world(&[
+        node(ids[0], Manager, Manager),
+        node(ids[1], Manager, Manager),
+        node(ids[2], Manager, Worker),
+        node(ids[3], Worker, Worker),
+    ]);
+    let alone = members([ids[0]]);
+    assert_eq!(forced(&state.snapshot(), 1, &alone), None, "it was not forced");
+
+    let first = forced(&state.snapshot(), 2, &alone).unwrap();
+    write(&mut state, 2, first);
+
+    let snapshot = state.snapshot();
+    assert_eq!(snapshot.cluster().unwrap().epoch, 2);
+    for (id, role) in ids.into_iter().zip([Manager, Worker, Worker, Worker]) {
+        let node = snapshot.node(&id).unwrap();
+        assert_eq!((node.spec.role, node.role), (role, role), "{id}");
+    }
+    assert_eq!(forced(&snapshot, 2, &alone), None);
+    assert_eq!(steps(snapshot.nodes().map(AsRef::as_ref), &alone), []);
 }
