@@ -164,6 +164,22 @@ impl Client {
         self.init_with(advertise, Availability::Active, &ClusterSpec::default()).await
     }
 
+    /// Makes a cluster of one of what the node, a manager, holds: for one whose quorum is lost for
+    /// good. `advertise` as in [`Self::init`]; empty keeps the address. The members of before are
+    /// strangers to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::init`], and [`ClientError::Refused`] where a quorum answers.
+    pub async fn force_new(&self, advertise: &str) -> Result<Founded, ClientError> {
+        self.founded(v1::InitRequest {
+            advertise_addr: advertise.to_owned(),
+            force_new_cluster: true,
+            ..v1::InitRequest::default()
+        })
+        .await
+    }
+
     /// As [`Self::init`], with the availability of the node and settings of the new cluster.
     ///
     /// # Errors
@@ -181,6 +197,10 @@ impl Client {
             spec: Some(spec.into()),
             ..v1::InitRequest::default()
         };
+        self.founded(request).await
+    }
+
+    async fn founded(&self, request: v1::InitRequest) -> Result<Founded, ClientError> {
         // It carries no request id: repeated, it would only find the node in a cluster.
         let mut local = self.local();
         let answer = self.call_once(local.init(request), INIT_DEADLINE).await?;

@@ -107,6 +107,18 @@ pub enum NodeError {
         /// What this host has, for people.
         has: String,
     },
+    /// What only a manager can do.
+    #[error("this node is not a manager: run this on one, `swarm node ls` there shows which are")]
+    NoManager,
+    /// A cluster that is there cannot be forced anew.
+    #[error(
+        "a quorum of this swarm's managers answers: it is not lost; to be rid of managers, run \
+         `swarm node demote` and `swarm node rm`, which keeps the swarm in one piece"
+    )]
+    HasQuorum,
+    /// The manager's keys are under the unlock key.
+    #[error("this manager is locked: run `swarm unlock` first")]
+    Locked,
     /// The manager has its keys.
     #[error("swarm is not locked")]
     NotLocked,

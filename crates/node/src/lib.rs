@@ -12,6 +12,7 @@ mod check;
 mod error;
 mod expired;
 mod figures;
+mod forcing;
 mod found;
 mod founding;
 mod images;

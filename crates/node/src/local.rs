@@ -41,6 +41,17 @@ impl NodeLocal for Local {
                 "not supported yet: ListenAddr; pass --listen-addr to `swarm daemon`",
             ));
         }
+        if request.force_new_cluster {
+            if request.spec.is_some() {
+                return Err(Status::invalid_argument(
+                    "a forced new cluster keeps its settings: change them with `swarm update`",
+                ));
+            }
+            let forced = self.0.force_new(request.advertise_addr).await;
+            let forced = forced.map_err(|error| refused(&error));
+            told("ForceNewCluster", &forced);
+            return Ok(Response::new(self.founded(forced?).await?));
+        }
         let availability = availability(request.availability())?;
         let spec = settings(request.spec)?;
         let founded = self.0.found(request.advertise_addr, availability, spec).await;
@@ -251,9 +262,12 @@ fn refused(error: &NodeError) -> Status {
         NodeError::Member => {
             Status::failed_precondition(format!("{text} (`swarm info` says which)"))
         }
-        NodeError::NoMember | NodeError::ManagerStays | NodeError::NotLocked => {
-            Status::failed_precondition(text)
-        }
+        NodeError::NoMember
+        | NodeError::NoManager
+        | NodeError::HasQuorum
+        | NodeError::Locked
+        | NodeError::ManagerStays
+        | NodeError::NotLocked => Status::failed_precondition(text),
         NodeError::WrongKey => Status::unauthenticated(text),
         NodeError::NoAddress { .. } | NodeError::Elsewhere { .. } | NodeError::Remote { .. } => {
             Status::invalid_argument(text)

@@ -138,7 +138,7 @@ impl Inner {
         Some(stop.drop_guard())
     }
 
-    fn hold(&self, file: Option<KeyFile>) {
+    pub(crate) fn hold(&self, file: Option<KeyFile>) {
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = file;
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use swarm_crypto::tls::{self, Credentials};
 use swarm_manager::{Authority, Manager};
+use swarm_net::Net;
 use swarm_proto::v1;
 use swarm_proto::v1::ca_client::CaClient;
 use swarm_raft::{Dial, OpenError, Raft};
@@ -143,6 +144,18 @@ impl Inner {
             }
             opened => opened?,
         };
+        self.manage(membership, raft, papers, net, listener).await
+    }
+
+    /// Starts the manager on its store, and the agent beside it.
+    pub(crate) async fn manage(
+        self: &std::sync::Arc<Self>,
+        membership: Membership,
+        raft: Raft,
+        papers: Papers,
+        net: Net,
+        listener: TcpListener,
+    ) -> Result<Member, NodeError> {
         let signer = Signer::Own(Authority::new(membership.node, raft.clone()));
         let files = self.certificate_files()?;
         if let Err(error) = renew_expired(&files, &papers.credentials, &signer).await {

@@ -1,9 +1,10 @@
-//! `swarm init [--advertise-addr IP|INTERFACE[:PORT]] [--availability ...] [--autolock] ...`
+//! `swarm init [--advertise-addr IP|INTERFACE[:PORT]] [--availability ...] [--autolock] ...`, and
+//! `swarm init --force-new-cluster [--advertise-addr ...]`.
 //!
 //! Prints the new node's id, and the command that joins a worker.
 
 use anyhow::Context;
-use swarm_client::Client;
+use swarm_client::{Client, Founded};
 use swarm_types::spec::cluster::ClusterSpec;
 use swarm_types::spec::node::{Availability, NodeRole};
 
@@ -36,15 +37,34 @@ pub(crate) struct Init {
         default_missing_value = "true"
     )]
     autolock: bool,
+    /// Makes a cluster of one of what this manager holds, when the others are lost for good
+    #[arg(long, conflicts_with_all = ["availability", "autolock"])]
+    force_new_cluster: bool,
     #[command(flatten)]
     flags: ClusterFlags,
 }
 
 pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    if args.force_new_cluster {
+        anyhow::ensure!(
+            args.flags.is_empty(),
+            "--force-new-cluster keeps the settings of the cluster: change them with `swarm update`"
+        );
+        let forced = client.force_new(&args.advertise_addr).await.context("force a new cluster")?;
+        return told(&forced, out);
+    }
     let mut spec = ClusterSpec { autolock: args.autolock, ..ClusterSpec::default() };
     args.flags.apply(&mut spec)?;
     let founded = client.init_with(&args.advertise_addr, args.availability, &spec).await;
     let founded = founded.context("found a cluster")?;
+    told(&founded, out)?;
+    if args.autolock && !out.quiet() {
+        out.line(format_args!("\n{}", unlock_key::Command(&founded.unlock_key)))?;
+    }
+    Ok(())
+}
+
+fn told(founded: &Founded, out: &mut Printer) -> anyhow::Result<()> {
     if out.quiet() {
         return Ok(out.line(founded.node)?);
     }
@@ -55,8 +75,5 @@ pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyho
     out.line(Command { role: NodeRole::Worker, token: &founded.worker })?;
     let next = "swarm join-token manager";
     out.line(format_args!("To add a manager to this swarm, run '{next}' and follow its words."))?;
-    if args.autolock {
-        out.line(format_args!("\n{}", unlock_key::Command(&founded.unlock_key)))?;
-    }
     Ok(())
 }

@@ -5,6 +5,7 @@
 mod commands;
 mod crashes;
 mod failover;
+mod forced;
 mod life;
 mod partitions;
 mod reach;

@@ -1,0 +1,136 @@
+//! `Init` with `force_new_cluster`: what this manager holds becomes a cluster of its own.
+//!
+//! For a cluster whose quorum is lost for good. Where others answer it is refused: they would go
+//! on as a second cluster. `node.toml` first forgets the other managers, which changes nothing
+//! while the store still names them; then the store decides, in one write. From there whoever
+//! starts the node finishes it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarm_crypto::{KeyFile, UnlockKey};
+use swarm_raft::Raft;
+use swarm_types::Sensitive;
+
+use crate::managing::Managing;
+use crate::member::Member;
+use crate::membership::{Membership, Part};
+use crate::{Inner, NodeError, advertise};
+
+/// How long a quorum may take to show that it is there.
+const ANSWER: Duration = Duration::from_secs(3);
+
+impl Inner {
+    /// Makes a cluster of one of what this manager holds, and returns once its node is READY in it.
+    /// `advertise` as in a founding; empty keeps the address.
+    pub(crate) async fn force_new(
+        self: &Arc<Self>,
+        advertise: String,
+    ) -> Result<Membership, NodeError> {
+        let inner = self.clone();
+        // A task of its own: a caller who hangs up must not leave half a member behind.
+        let forced = self.tracker.spawn(async move { inner.force_whole(&advertise).await });
+        forced.await.unwrap_or(Err(NodeError::Stopping))
+    }
+
+    async fn force_whole(self: &Arc<Self>, advertise: &str) -> Result<Membership, NodeError> {
+        let mut slot = self.member.lock().await;
+        if self.stopping.is_cancelled() {
+            return Err(NodeError::Stopping);
+        }
+        let member = slot.as_ref().ok_or(NodeError::NoMember)?;
+        if member.is_locked() {
+            return Err(NodeError::Locked);
+        }
+        let (Part::Manager { advertise: present, .. }, Some(managing)) =
+            (&member.membership.part, &member.managing)
+        else {
+            return Err(NodeError::NoManager);
+        };
+        refuse_with_quorum(&managing.raft).await?;
+        let unlock_key = unlock_key(managing);
+        let advertise = self.advertised(advertise, *present, managing)?;
+        let part = Part::Manager { advertise, managers: Vec::new() };
+        let from = member.membership.clone();
+        let to = Membership { part, ..from.clone() };
+        to.announce(&self.options.state_dir)?;
+        Membership::confirm(&self.options.state_dir)?;
+
+        if let Some(member) = slot.take() {
+            self.control.close();
+            member.stop().await;
+        }
+        match self.forced(to.clone(), advertise, &unlock_key).await {
+            Ok(member) => {
+                let started = slot.insert(member);
+                tokio::select! {
+                    ready = started.ready() => ready?,
+                    () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+                }
+                tracing::warn!(node = %to.node, cluster = %to.cluster, "this manager is a cluster of its own from here on");
+                Ok(to)
+            }
+            Err(error) => {
+                // Its tasks must not be left without an agent. What the store decided stays decided.
+                match self.resumed(to).await {
+                    Ok(member) => *slot = Some(member),
+                    // Half a node must not go on.
+                    Err(worse) => drop(self.failure.send_replace(Some(Arc::new(worse)))),
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn forced(
+        self: &Arc<Self>,
+        membership: Membership,
+        advertise: SocketAddr,
+        unlock_key: &Sensitive,
+    ) -> Result<Member, NodeError> {
+        if !unlock_key.expose().is_empty() {
+            let key = UnlockKey::parse(unlock_key).map_err(NodeError::certificates)?;
+            let file = KeyFile::unlock(&self.key_file(), &key).map_err(NodeError::certificates)?;
+            self.hold(Some(file));
+        }
+        let key = self.keys()?.ok_or(NodeError::Locked)?;
+        let listener = self.listen().await?;
+        let papers = self.papers()?;
+        let net = self.net().await?;
+        let options = self.raft_options(membership.node, advertise, &papers.credentials);
+        let raft = Raft::force_new(options, key).await?;
+        self.manage(membership, raft, papers, net, listener).await
+    }
+
+    /// Where others are to reach it.
+    fn advertised(
+        &self,
+        wanted: &str,
+        present: SocketAddr,
+        managing: &Managing,
+    ) -> Result<SocketAddr, NodeError> {
+        if wanted.is_empty() {
+            return Ok(present);
+        }
+        let listened = managing.manager.address();
+        advertise::choose(wanted, listened, &advertise::interfaces())
+    }
+}
+
+/// A cluster of one may be forced: with another address, or after a backup was brought back.
+async fn refuse_with_quorum(raft: &Raft) -> Result<(), NodeError> {
+    if raft.info().members.len() < 2 {
+        return Ok(());
+    }
+    match raft.read(Instant::now() + ANSWER).await {
+        Ok(_) => Err(NodeError::HasQuorum),
+        Err(_) => Ok(()),
+    }
+}
+
+/// What the key file of the store is under; empty when it is under nothing.
+fn unlock_key(managing: &Managing) -> Sensitive {
+    let snapshot = managing.raft.snapshot();
+    snapshot.cluster().map(|cluster| cluster.unlock_key.clone()).unwrap_or_default()
+}
