@@ -192,7 +192,14 @@ impl Core {
     }
 
     fn is_fit(&self) -> bool {
-        self.quorum_age().is_some_and(|age| age <= FIT_FOR)
+        self.quorum_age().is_some_and(|age| age <= FIT_FOR) && self.is_of_its_epoch()
+    }
+
+    /// Whether the replica knows that the cluster was forced anew: until then it takes those who
+    /// were left behind for managers.
+    fn is_of_its_epoch(&self) -> bool {
+        let epoch = self.raft.epoch();
+        self.raft.snapshot().cluster().is_none_or(|cluster| cluster.epoch >= epoch)
     }
 
     fn freshness(&self) -> Freshness {

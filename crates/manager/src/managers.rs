@@ -46,6 +46,7 @@ impl Managers {
         let snapshot = self.core.raft.read(deadline).await;
         let snapshot = snapshot.map_err(|error| errors::not_read(&error))?;
         self.check_epoch(request.epoch)?;
+        self.core.require_fit()?;
         wanted(&snapshot, node)?;
         let member = Member { node, addr };
         let added = self.core.raft.add(request.member, member, deadline).await;
@@ -53,7 +54,7 @@ impl Managers {
     }
 
     fn check_epoch(&self, epoch: u64) -> Result<(), Status> {
-        let ours = self.core.raft.info().epoch;
+        let ours = self.core.raft.epoch();
         if epoch == ours {
             return Ok(());
         }

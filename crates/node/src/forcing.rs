@@ -7,7 +7,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use swarm_crypto::{KeyFile, UnlockKey};
 use swarm_raft::Raft;
@@ -17,9 +16,6 @@ use crate::managing::Managing;
 use crate::member::Member;
 use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError, advertise};
-
-/// How long a quorum may take to show that it is there.
-const ANSWER: Duration = Duration::from_secs(3);
 
 impl Inner {
     /// Makes a cluster of one of what this manager holds, and returns once its node is READY in it.
@@ -48,7 +44,7 @@ impl Inner {
         else {
             return Err(NodeError::NoManager);
         };
-        refuse_with_quorum(&managing.raft).await?;
+        refuse_with_majority(&managing.raft).await?;
         let unlock_key = unlock_key(managing);
         let advertise = self.advertised(advertise, *present, managing)?;
         let part = Part::Manager { advertise, managers: Vec::new() };
@@ -68,7 +64,6 @@ impl Inner {
                     ready = started.ready() => ready?,
                     () = self.stopping.cancelled() => return Err(NodeError::Stopping),
                 }
-                tracing::warn!(node = %to.node, cluster = %to.cluster, "this manager is a cluster of its own from here on");
                 Ok(to)
             }
             Err(error) => {
@@ -118,19 +113,34 @@ impl Inner {
     }
 }
 
-/// A cluster of one may be forced: with another address, or after a backup was brought back.
-async fn refuse_with_quorum(raft: &Raft) -> Result<(), NodeError> {
-    if raft.info().members.len() < 2 {
-        return Ok(());
-    }
-    match raft.read(Instant::now() + ANSWER).await {
-        Ok(_) => Err(NodeError::HasQuorum),
-        Err(_) => Ok(()),
-    }
+/// Asks all members whether they are there: who leads among them, if anybody, does not matter.
+async fn refuse_with_majority(raft: &Raft) -> Result<(), NodeError> {
+    let there = raft.roll_call().await.len();
+    if is_lost(raft.info().members.len(), there) { Ok(()) } else { Err(NodeError::HasQuorum) }
+}
+
+/// A cluster of one counts as lost: it is forced for another address, or after a backup was
+/// brought back.
+const fn is_lost(members: usize, there: usize) -> bool {
+    members < 2 || there <= members / 2
 }
 
 /// What the key file of the store is under; empty when it is under nothing.
 fn unlock_key(managing: &Managing) -> Sensitive {
     let snapshot = managing.raft.snapshot();
     snapshot.cluster().map(|cluster| cluster.unlock_key.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_lost;
+
+    #[test]
+    fn only_what_has_no_majority_is_lost() {
+        for (members, there, lost) in
+            [(1, 1, true), (2, 1, true), (2, 2, false), (3, 1, true), (3, 2, false), (4, 2, true)]
+        {
+            assert_eq!(is_lost(members, there), lost, "{there} of {members}");
+        }
+    }
 }

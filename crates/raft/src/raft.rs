@@ -236,6 +236,12 @@ impl Raft {
         self.0.fault.watch()
     }
 
+    /// How often the cluster was forced anew, beginning with 1. The replicated epoch follows it.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.0.link.epoch()
+    }
+
     /// Where raft stands. Always answers.
     #[must_use]
     pub fn info(&self) -> Info {
