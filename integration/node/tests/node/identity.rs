@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Waits until the manager lists exactly these, all ready.
 #[track_caller]
-fn all_ready(manager: &Node, count: usize) {
+pub(crate) fn all_ready(manager: &Node, count: usize) {
     until(&format!("{count} nodes are ready"), || {
         let listed = manager.swarm(&["node", "ls", "--format", "{{.Status}}"]);
         let ready = listed.stdout.lines().filter(|line| *line == "Ready").count();

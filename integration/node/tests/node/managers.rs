@@ -1,10 +1,11 @@
 //! Two managers on one wire, as their operator sees them.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use node_test::{Node, Ran, until};
 
+use crate::identity::all_ready;
 use crate::workers::{founded, joined, serve};
 
 fn token(manager: &Node) -> String {
@@ -177,4 +178,48 @@ fn a_demotion_that_fails_half_way_goes_on_at_the_next_start() {
         if is_worker { Ok(()) } else { Err(refused.to_string()) }
     });
     assert!(!second.dir().join("state/raft").exists());
+}
+
+/// What that file of the state directory, or those words in the log, tell of how far the node is.
+fn stamp(node: &Node, what: &str) -> String {
+    match fs::metadata(node.dir().join("state").join(what)).and_then(|file| file.modified()) {
+        Ok(at) => format!("{at:?}"),
+        Err(_) => node.log().matches(what).count().to_string(),
+    }
+}
+
+/// Forces a cluster of one, and is killed when that changes, if the force is not through before.
+fn forced_and_killed(node: &Node, what: &str) {
+    let before = stamp(node, what);
+    let mut force = node.command(&["init", "--force-new-cluster"]);
+    let mut child = force.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    until("the force has come that far", || {
+        let has = stamp(node, what) != before || child.try_wait().unwrap().is_some();
+        if has { Ok(()) } else { Err(node.log()) }
+    });
+    node.kill_daemon();
+    child.wait().unwrap();
+    node.start_daemon();
+}
+
+/// Whatever of the force came to the disk: what the manager held stays, and telling it again ends it.
+#[test]
+fn a_force_that_is_killed_anywhere_is_told_again_and_loses_nothing() {
+    for what in ["node.toml", "raft/mark", "is a cluster of its own"] {
+        let (first, second) = pair();
+        writes(&first, "before");
+        second.kill_daemon();
+
+        forced_and_killed(&first, what);
+        let again = first.swarm(&["init", "--force-new-cluster"]);
+
+        assert!(again.ok().contains("is now a manager"), "{what}: {again}");
+        statuses(&first, &["Leader"]);
+        writes(&first, "after");
+        let listed = first.swarm(&["service", "ls", "-q"]);
+        assert_eq!(listed.ok().lines().count(), 2, "{what}: {listed}");
+        second.start_daemon();
+        all_ready(&first, 2);
+        statuses(&first, &["Leader"]);
+    }
 }
