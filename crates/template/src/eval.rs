@@ -1,4 +1,7 @@
 //! Walks a template's tree over a value.
+//!
+//! Every value that comes up is paid for from a budget, by its size: a short template can ask for
+//! endless work, or double a text until no memory is left.
 
 use std::borrow::Cow;
 
@@ -14,7 +17,7 @@ pub(crate) fn render(
     functions: &Functions<'_>,
 ) -> Result<String, RenderError> {
     let variables = vec![(String::new(), data.clone())];
-    let mut eval = Eval { functions, variables, out: String::new() };
+    let mut eval = Eval { functions, variables, out: String::new(), spent: 0 };
     eval.nodes(nodes, data)?;
     Ok(eval.out)
 }
@@ -26,6 +29,8 @@ struct Eval<'a> {
     /// In scope, innermost last.
     variables: Vec<(String, Value)>,
     out: String,
+    /// Weight of all values so far.
+    spent: usize,
 }
 
 impl Eval<'_> {
@@ -55,6 +60,12 @@ impl Eval<'_> {
         }
         self.out.push_str(text);
         Ok(())
+    }
+
+    /// Pays for a value, by [`show::weight`].
+    fn paid(&mut self, value: Value) -> Result<Value, RenderError> {
+        self.spent = self.spent.saturating_add(show::weight(&value));
+        if self.spent > self.functions.work { Err(RenderError::TooMuch) } else { Ok(value) }
     }
 
     fn block(&mut self, block: &Block, dot: &Value) -> Result<(), RenderError> {
@@ -143,10 +154,15 @@ impl Eval<'_> {
                 return self.shortest(name == "or", rest, dot, piped);
             }
             let args = self.args(rest, dot, piped)?;
-            return self.functions.call(name, &args);
+            let made = self.functions.call(name, &args)?;
+            return self.paid(made);
         }
         let args = self.args(rest, dot, piped)?;
-        if args.is_empty() { self.operand(head, dot) } else { self.method(head, dot, &args) }
+        if args.is_empty() {
+            return self.operand(head, dot);
+        }
+        let made = self.method(head, dot, &args)?;
+        self.paid(made)
     }
 
     /// `and` and `or` look at no more than they need.
@@ -208,20 +224,21 @@ impl Eval<'_> {
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, RenderError> {
-        match operand {
-            Operand::Dot => Ok(dot.clone()),
-            Operand::Constant(value) => Ok(value.clone()),
-            Operand::Function(name) => self.functions.call(name, &[]),
-            Operand::Fields(fields) => self.fields(dot, fields),
+        let value = match operand {
+            Operand::Dot => dot.clone(),
+            Operand::Constant(value) => value.clone(),
+            Operand::Function(name) => self.functions.call(name, &[])?,
+            Operand::Fields(fields) => self.fields(dot, fields)?,
             Operand::Variable(name, fields) => {
                 let value = self.variable(name);
-                self.walk(value, fields)
+                self.walk(value, fields)?
             }
             Operand::Group(inner, fields) => {
                 let value = self.pipeline(inner, dot)?;
-                self.walk(value, fields)
+                self.walk(value, fields)?
             }
-        }
+        };
+        self.paid(value)
     }
 
     /// The parser has seen that it is in scope.

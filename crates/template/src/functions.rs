@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::{RenderError, printf, show};
+use crate::{MAX_OUTPUT, RenderError, printf, show};
 
 /// A function of the arguments.
 type Function<'a> = Box<dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync + 'a>;
@@ -18,6 +18,8 @@ pub struct Functions<'a> {
     functions: BTreeMap<&'static str, Function<'a>>,
     methods: BTreeMap<&'static str, Method<'a>>,
     pub(crate) missing: Missing,
+    /// What the values of one rendering may weigh together.
+    pub(crate) work: usize,
 }
 
 /// What a field that an object does not have means.
@@ -38,10 +40,11 @@ impl<'a> Functions<'a> {
     /// is an error.
     #[must_use]
     pub fn placeholders() -> Self {
-        let functions = BTreeMap::new();
-        Self { functions, methods: BTreeMap::new(), missing: Missing::Error }.with("join", |args| {
+        let (functions, methods) = (BTreeMap::new(), BTreeMap::new());
+        let none = Self { functions, methods, missing: Missing::Error, work: MAX_OUTPUT };
+        none.with("join", |args| {
             let (separator, words) = args.split_first().ok_or("wants a separator")?;
-            Ok(texts(words)?.join(text(separator)?).into())
+            joined(&texts(words)?, text(separator)?)
         })
     }
 
@@ -49,10 +52,11 @@ impl<'a> Functions<'a> {
     /// `title`, `pad`, `truncate`; a missing field is an error.
     #[must_use]
     pub fn formats() -> Self {
-        Self::placeholders()
+        // Whoever wrote them waits for them, and nobody else.
+        Self { work: 16 * MAX_OUTPUT, ..Self::placeholders() }
             .with("json", |args| Ok(show::shown(one(args)?).to_string().into()))
             .with("join", |args| match args {
-                [Value::Array(words), separator] => Ok(texts(words)?.join(text(separator)?).into()),
+                [Value::Array(words), separator] => joined(&texts(words)?, text(separator)?),
                 [Value::Null, _] => Ok("".into()),
                 _ => Err("wants a list and a separator".to_owned()),
             })
@@ -147,7 +151,7 @@ fn builtin(name: &str, args: &[Value]) -> Result<Value, String> {
         "println" => Ok(printf::println(args).into()),
         "printf" => {
             let (format, args) = args.split_first().ok_or("wants a format")?;
-            Ok(printf::printf(text(format)?, args).into())
+            printf::printf(text(format)?, args).map(Value::from).ok_or_else(too_long)
         }
         "eq" => {
             let (first, others) = args.split_first().ok_or("wants two values")?;
@@ -243,6 +247,17 @@ fn slice(args: &[Value]) -> Result<Value, String> {
     }
 }
 
+/// A separator may be long and words may be many, so the result is measured before it is made.
+fn joined(words: &[&str], separator: &str) -> Result<Value, String> {
+    let separators = separator.len().saturating_mul(words.len().saturating_sub(1));
+    let length = words.iter().map(|word| word.len()).fold(separators, usize::saturating_add);
+    if length > MAX_OUTPUT { Err(too_long()) } else { Ok(words.join(separator).into()) }
+}
+
+fn too_long() -> String {
+    format!("the result is longer than {MAX_OUTPUT} bytes")
+}
+
 /// First letter of each word in upper case.
 fn title(text: &str) -> String {
     let mut inside = false;
@@ -272,6 +287,6 @@ fn texts(values: &[Value]) -> Result<Vec<&str>, String> {
 /// A number that is not negative, and small enough for a width.
 fn whole(value: &Value) -> Result<usize, String> {
     let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
-    let bounded = number.filter(|number| *number <= crate::MAX_OUTPUT);
+    let bounded = number.filter(|number| *number <= MAX_OUTPUT);
     bounded.ok_or_else(|| format!("wants a small whole number, got {value}"))
 }

@@ -2,8 +2,9 @@
 //! placeholders in a service's spec.
 //!
 //! [`lex`] cuts a text into words, [`parse`] makes a tree of them, [`eval`] walks the tree over
-//! a JSON value; [`functions`] holds what can be called. Nothing here does I/O, depth and output
-//! are bounded, and no text makes it panic: placeholders come from users and run on managers.
+//! a JSON value; [`functions`] holds what can be called. Nothing here does I/O; depth, work and
+//! output are bounded, and no text makes it panic: placeholders come from users and run on
+//! managers.
 //!
 //! Named templates (`define`, `template`, `block`) are refused. Which functions there are and
 //! what a missing field means is the caller's choice, by [`Functions`].
@@ -73,6 +74,9 @@ pub enum RenderError {
     /// More than [`MAX_OUTPUT`].
     #[error("template: the result is longer than {MAX_OUTPUT} bytes")]
     TooLong,
+    /// More work than any template needs.
+    #[error("template: it loops too often, or over too much")]
+    TooMuch,
 }
 
 fn there_are(fields: &[String]) -> String {

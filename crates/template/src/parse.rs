@@ -7,6 +7,8 @@ use crate::lex::{Piece, Token, Word, error, lex};
 
 /// Deepest nesting of blocks, and of parentheses.
 const MAX_DEPTH: usize = 64;
+/// Most variables in scope: each use looks through them.
+const MAX_NAMES: usize = 256;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
@@ -169,6 +171,9 @@ impl Parser {
         }
         if !assigns {
             self.names.extend(names.iter().cloned());
+        }
+        if self.names.len() > MAX_NAMES {
+            return Err(error(self.line, format!("more than {MAX_NAMES} variables")));
         }
         Ok(Pipeline { names, assigns, commands })
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::show;
+use crate::{MAX_OUTPUT, show};
 
 /// Widest padding a format can ask for.
 const MAX_WIDTH: usize = 1024;
@@ -34,7 +34,8 @@ struct Spec {
     precision: Option<usize>,
 }
 
-pub(crate) fn printf(format: &str, args: &[Value]) -> String {
+/// `None` when the text would be longer than [`MAX_OUTPUT`]: widths add up.
+pub(crate) fn printf(format: &str, args: &[Value]) -> Option<String> {
     let (mut text, mut rest, mut args) = (String::new(), format, args.iter());
     while let Some((before, after)) = rest.split_once('%') {
         text.push_str(before);
@@ -49,6 +50,9 @@ pub(crate) fn printf(format: &str, args: &[Value]) -> String {
             },
         }
         rest = letters.as_str();
+        if text.len() > MAX_OUTPUT {
+            return None;
+        }
     }
     text.push_str(rest);
     let extra: Vec<String> =
@@ -56,7 +60,7 @@ pub(crate) fn printf(format: &str, args: &[Value]) -> String {
     if !extra.is_empty() {
         text.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
     }
-    text
+    Some(text)
 }
 
 fn spec(mut text: &str) -> (Spec, &str) {

@@ -104,6 +104,18 @@ fn number(value: &Number) -> String {
     }
 }
 
+/// What a value weighs: its texts in bytes, and some for each part of it.
+pub(crate) fn weight(value: &Value) -> usize {
+    const PART: usize = 32;
+    let parts = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, it)| key.len() + weight(it)).sum(),
+    };
+    PART + parts
+}
+
 /// What `if` takes for true.
 pub(crate) fn truth(value: &Value) -> bool {
     match value {

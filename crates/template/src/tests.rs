@@ -197,6 +197,29 @@ fn output_is_bounded() {
     assert_eq!(rendered, Err(RenderError::TooLong));
 }
 
+/// Each of these is short, and would take all memory or time there is.
+#[test]
+fn work_is_bounded() {
+    let doubling = "{{$x := \"ab\"}}".to_owned() + &"{{$x = print $x $x}}".repeat(64);
+    let loops =
+        "{{range .L}}".to_owned() + &"{{range $.L}}".repeat(40) + &"{{end}}".repeat(40) + "{{end}}";
+    let copies =
+        "{{range .L}}{{range $.L}}{{range $.L}}{{$x := $}}{{end}}{{end}}{{end}}".to_owned();
+    let long =
+        "{{$s := printf \"%1024s\" \"\"}}{{$s = printf \"%s%s%s%s\" $s $s $s $s}}".to_owned();
+    let separators = long.clone() + "{{len (join $s" + &" \"\"".repeat(2000) + ")}}";
+    let widths = format!("{{{{len (printf \"{}\"{})}}}}", "%1024d".repeat(2000), " 1".repeat(2000));
+    let data = json!({"L": vec![1; 100]});
+
+    for text in [doubling, loops, copies, separators, widths] {
+        let template = Template::parse(&text).expect("a template");
+
+        let refused = template.render(&data, &Functions::placeholders());
+        assert!(refused.is_err(), "{text}");
+    }
+    assert!(Template::parse(&"{{$x := 1}}".repeat(1000)).is_err());
+}
+
 #[test]
 fn fields_are_what_a_header_is_made_of() {
     let template =
