@@ -57,19 +57,29 @@ impl Part {
         }
     }
 
+    /// What is the node's own is told by flags: they win over its files, which may be damaged,
+    /// and what is told nowhere is this machine's.
     fn command(self, place: &NodePlace, program: &Path) -> Command {
+        let (program, config) = match self {
+            Self::Daemon => (program, daemon_config(place)),
+            Self::Containerd => (Path::new("containerd"), containerd::config(place)),
+        };
+        let mut command = Command::new(program);
         match self {
             Self::Daemon => {
-                let mut command = Command::new(program);
-                command.arg("daemon").arg("--config").arg(daemon_config(place));
-                command
+                command.arg("daemon").arg("--state-dir").arg(place.state());
+                command.arg("--run-dir").arg(place.run());
+                command.arg("--containerd").arg(place.containerd_socket());
+                command.arg("--cgroup-parent").arg(place.tasks_cgroup());
             }
             Self::Containerd => {
-                let mut command = Command::new("containerd");
-                command.arg("--config").arg(containerd::config(place));
-                command
+                command.arg("--root").arg(place.containerd_root());
+                command.arg("--state").arg(place.containerd_state());
+                command.arg("--address").arg(place.containerd_socket());
             }
         }
+        command.arg("--config").arg(config);
+        command
     }
 }
 
@@ -177,4 +187,32 @@ pub(crate) fn tail(part: Part, place: &NodePlace) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
     format!("the end of {}:\n{end}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::Place;
+
+    #[test]
+    fn what_a_node_keeps_is_in_its_directory_whatever_its_files_say() {
+        let place = Place::new(Path::new("/d"), "c").unwrap().node("m1");
+        let words = |part: Part| {
+            let command = part.command(&place, Path::new("/swarm"));
+            let words: Vec<_> = command.get_args().map(|it| it.to_string_lossy()).collect();
+            words.join(" ")
+        };
+
+        assert_eq!(
+            words(Part::Daemon),
+            "daemon --state-dir /d/c/m1/state --run-dir /d/c/m1/run \
+             --containerd /d/c/m1/containerd.sock --cgroup-parent /swarm-dev-c/m1/containers \
+             --config /d/c/m1/daemon.toml"
+        );
+        assert_eq!(
+            words(Part::Containerd),
+            "--root /d/c/m1/containerd --state /d/c/m1/containerd-state \
+             --address /d/c/m1/containerd.sock --config /d/c/m1/containerd.toml"
+        );
+    }
 }

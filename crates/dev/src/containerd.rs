@@ -1,4 +1,4 @@
-//! A node's containerd: its own root, state and sockets, and nothing that tasks do not need.
+//! A node's containerd: what it needs of the host, and nothing that tasks do not need.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,6 +10,16 @@ use crate::place::NodePlace;
 /// What a node runs, each from the Debian package of the second name.
 const PROGRAMS: [(&str, &str); 3] =
     [("containerd", "containerd"), ("containerd-shim-runc-v2", "containerd"), ("runc", "runc")];
+
+/// Without the plug-ins it starts in a moment: some of them look for what no node here has.
+const CONFIG: &str = r#"version = 2
+disabled_plugins = [
+  "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
+  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
+]
+"#;
 
 /// Refuses a host that lacks a program, before anything is made.
 pub(crate) fn check(path: &OsStr) -> Result<(), DevError> {
@@ -26,28 +36,5 @@ pub(crate) fn config(place: &NodePlace) -> PathBuf {
 
 pub(crate) fn write_config(place: &NodePlace) -> Result<(), DevError> {
     let path = config(place);
-    fs::write(&path, text(place)).map_err(DevError::io("write", &path))
-}
-
-/// Without the plug-ins it starts in a moment: some of them look for what no node here has.
-fn text(place: &NodePlace) -> String {
-    let (dir, socket) = (place.dir.display(), place.containerd_socket());
-    let (socket, state) = (socket.display(), place.containerd_state());
-    let state = state.display();
-    format!(
-        r#"version = 2
-root = "{dir}/containerd"
-state = "{state}"
-disabled_plugins = [
-  "io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt",
-  "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
-  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs",
-  "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
-]
-[grpc]
-address = "{socket}"
-[ttrpc]
-address = "{socket}.ttrpc"
-"#
-    )
+    fs::write(&path, CONFIG).map_err(DevError::io("write", &path))
 }

@@ -76,6 +76,11 @@ impl NodePlace {
         self.dir.join("netns")
     }
 
+    /// The daemon's state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
     /// The daemon's run directory.
     pub(crate) fn run(&self) -> PathBuf {
         self.dir.join("run")
@@ -87,6 +92,11 @@ impl NodePlace {
 
     pub(crate) fn containerd_socket(&self) -> PathBuf {
         self.dir.join("containerd.sock")
+    }
+
+    /// What containerd keeps.
+    pub(crate) fn containerd_root(&self) -> PathBuf {
+        self.dir.join("containerd")
     }
 
     /// What containerd forgets with a boot.
