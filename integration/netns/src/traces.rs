@@ -60,7 +60,8 @@ impl Traces {
         let files = files.iter().filter(|path| path.symlink_metadata().is_ok());
         let mut left: Vec<String> = files.map(|path| path.display().to_string()).collect();
 
-        let dir = dir.display().to_string();
+        // The name of another cluster may begin with this one's.
+        let dir = format!("{}/", dir.display());
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         left.extend(mounts.lines().filter(|line| line.contains(&dir)).map(str::to_owned));
         let link = self.link.iter().filter(|(link, was)| index(link).as_ref() == Some(was));
@@ -88,7 +89,7 @@ impl Traces {
             }
             let ours = line.contains(&format!("/{}/", self.name))
                 || line.split('\0').any(|word| word == self.name)
-                || group.contains(&format!("swarm-dev-{}", self.name))
+                || group.contains(&format!("swarm-dev-{}/", self.name))
                 || netns.is_ok_and(|netns| self.netns.contains(&netns));
             ours.then(|| format!("{}: {}", dir.display(), line.replace('\0', " ")))
         };
