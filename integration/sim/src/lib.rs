@@ -12,6 +12,7 @@ mod cluster;
 mod dice;
 mod end;
 mod fleet;
+mod room;
 mod rules;
 mod scenario;
 
@@ -79,15 +80,39 @@ impl Sim {
     ///
     /// When it is not.
     pub fn heal(&mut self) {
+        self.calm(|_| Some(Availability::Active));
+    }
+
+    /// The faults stop, one node never comes back and another is drained: the others take over
+    /// what they have room for.
+    ///
+    /// # Panics
+    ///
+    /// When they do not.
+    pub fn lose(&mut self) {
+        self.calm(|index| match index {
+            0 => None,
+            1 => Some(Availability::Drain),
+            _ => Some(Availability::Active),
+        });
+    }
+
+    /// Without faults, and with every node as it is wanted; `None` is down.
+    fn calm(&mut self, wanted: impl Fn(usize) -> Option<Availability>) {
         self.faults = false;
         self.begin_again();
         let nodes: Vec<_> = self.cluster.view().nodes().cloned().collect();
-        for node in nodes {
-            if node.status.state != NodeState::Ready {
-                let up = self.cluster.up(node.id);
-                self.change(up);
+        for (index, node) in nodes.iter().enumerate() {
+            let is_up = node.status.state == NodeState::Ready;
+            match wanted(index) {
+                None => self.change(self.cluster.down(node.id)),
+                Some(_) if is_up => {}
+                Some(_) => {
+                    let up = self.cluster.up(node.id);
+                    self.change(up);
+                }
             }
-            let turn = self.cluster.turn(node.id, Availability::Active);
+            let turn = self.cluster.turn(node.id, wanted(index).unwrap_or_default());
             self.change(turn);
         }
         self.settle();

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::object::node::NodeState;
-use swarm_types::spec::node::Availability;
 use swarm_types::spec::service::{UpdateConfig, UpdateOrder};
-use swarm_types::{Node, NodeId, Object, Service, ServiceId, Task, TaskId, TaskState, Timestamp};
+use swarm_types::spec::task::RestartCondition;
+use swarm_types::{NodeId, Object, Service, ServiceId, Task, TaskId, TaskState, Timestamp};
+
+use crate::room;
 
 /// How long a task may take to end before another may start in its place.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +42,8 @@ impl Rules {
             let task = match event {
                 Event::Created(Object::Task(task)) => {
                     self.note_exchange(step, task);
+                    restarts_as_often_as_it_may(step.after, task);
+                    rests_before_a_restart(step.before, task);
                     task
                 }
                 Event::Updated { old: Object::Task(old), new: Object::Task(new) } => {
@@ -48,6 +52,7 @@ impl Rules {
                 }
                 _ => continue,
             };
+            fits_where_it_is_put(step, task);
             nodes.extend(task.node);
             services.extend(task.service());
             one_wanted(step.after, task);
@@ -60,9 +65,9 @@ impl Rules {
     fn note_exchange(&mut self, step: &Step<'_>, task: &Task) {
         let replaced = task.replaces.and_then(|id| step.before.task(&id));
         let runs = replaced.is_some_and(|old| {
-            let node = old.node.and_then(|node| step.before.node(&node));
             let other_spec = old.spec_version() != task.spec_version();
-            other_spec && old.may_run() && old.wanted() && node.is_some_and(|node| is_valid(node))
+            let keeps = old.node.is_some_and(|node| room::keeps(step.before, node));
+            other_spec && old.may_run() && old.wanted() && keeps
         });
         if let Some(service) = task.service().filter(|_| runs) {
             self.exchanged.entry(service).or_default().insert(task.id);
@@ -98,8 +103,39 @@ fn flies(task: &Task) -> bool {
     task.wanted() && task.ran_at == Timestamp::default() && !task.status.state.is_terminal()
 }
 
-fn is_valid(node: &Node) -> bool {
-    node.status.state != NodeState::Down && node.spec.availability != Availability::Drain
+/// A task that is assigned now may be where it is.
+fn fits_where_it_is_put(step: &Step<'_>, task: &Task) {
+    let assigned = |view: &Snapshot| {
+        view.task(&task.id).is_some_and(|it| it.status.state >= TaskState::Assigned)
+    };
+    let Some(node) = task.node.and_then(|node| step.after.node(&node)) else { return };
+    if !assigned(step.before) && task.status.state == TaskState::Assigned {
+        assert!(room::takes(step.after, node, task), "{task:?} does not fit on {node:?}");
+    }
+}
+
+/// Tasks of one spec follow each other in a place as often as the spec allows.
+fn restarts_as_often_as_it_may(view: &Snapshot, task: &Task) {
+    let policy = &task.spec().restart;
+    let alike = same_place(view, task).filter(|it| it.spec_version() == task.spec_version());
+    let restarts = alike.count().saturating_sub(1) as u64;
+    let most = match policy.condition {
+        RestartCondition::None => 0,
+        _ if policy.max_attempts == 0 || !policy.window.is_zero() => u64::MAX,
+        _ => policy.max_attempts,
+    };
+    assert!(restarts <= most, "{task:?} is restart {restarts} of {most}");
+}
+
+/// What takes over from a task that ended by itself is held back for a while.
+fn rests_before_a_restart(before: &Snapshot, task: &Task) {
+    use TaskState::{Complete, Failed, Rejected};
+    let Some(old) = task.replaces.and_then(|id| before.task(&id)) else { return };
+    let by_itself = old.wanted() && matches!(old.status.state, Complete | Failed | Rejected);
+    let alike = old.spec_version() == task.spec_version();
+    if by_itself && alike && old.node.is_some_and(|node| room::keeps(before, node)) {
+        assert_eq!(task.desired, TaskState::Ready, "{task:?} follows {old:?} at once");
+    }
 }
 
 /// What is wanted and observed of a task only grows.

@@ -35,9 +35,11 @@ impl Scenario {
             let mut fleet = Fleet::new(self.seed, self.managers, self.nodes);
             (0..self.steps).for_each(|_| fleet.step());
             fleet.heal();
+            fleet.lose();
+            fleet.heal();
             return fleet.steps();
         }
-        let endings: [fn(&mut Sim); 2] = [Sim::heal, Sim::clear];
+        let endings: [fn(&mut Sim); 3] = [Sim::heal, Sim::lose, Sim::clear];
         let played = endings.map(|end| {
             let mut sim = Sim::new(self.seed, self.nodes);
             (0..self.steps).for_each(|_| sim.step());

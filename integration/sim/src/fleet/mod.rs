@@ -17,6 +17,7 @@ use std::time::Duration;
 use swarm_manager::pure::MISSED;
 use swarm_manager::{Driver, Outcome};
 use swarm_raft::ProposeError;
+use swarm_types::spec::node::Availability;
 use swarm_types::{Change, Group, IdSource, NodeId, Timestamp};
 
 use crate::cluster::Cluster;
@@ -125,6 +126,26 @@ impl Fleet {
     /// When it is not.
     pub fn heal(&mut self) {
         self.mend();
+        self.rest();
+    }
+
+    /// Of a cluster without faults, one node goes and another is drained: the others take over
+    /// what they have room for.
+    ///
+    /// # Panics
+    ///
+    /// When they do not.
+    pub fn lose(&mut self) {
+        match self.dice.roll(2) {
+            0 => self.agents[0].power_off(),
+            // What runs there runs on.
+            _ => self.agents[0].cut = true,
+        }
+        self.turn(self.agents[1].node, Availability::Drain);
+        self.rest();
+    }
+
+    fn rest(&mut self) {
         let (mut length, mut since) = (0, self.ticks);
         let deadline = self.ticks + PATIENCE;
         while self.ticks < since + REST {
@@ -148,11 +169,14 @@ impl Fleet {
             (agent.up, agent.cut) = (true, false);
         }
         let nodes: Vec<NodeId> = self.agents.iter().map(|agent| agent.node).collect();
-        for node in nodes {
-            let turn = self.cluster.turn(node, swarm_types::spec::node::Availability::Active);
-            let group = self.cluster.group(turn);
-            self.unanswered.push(group);
-        }
+        nodes.into_iter().for_each(|node| self.turn(node, Availability::Active));
+    }
+
+    /// A user wants a node to be like that.
+    fn turn(&mut self, node: NodeId, to: Availability) {
+        let turn = self.cluster.turn(node, to);
+        let group = self.cluster.group(turn);
+        self.unanswered.push(group);
     }
 
     fn reaches_all(&self, manager: usize) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use swarm_manager::pure::Silent;
 use swarm_state::{Applied, Event, Snapshot};
+use swarm_types::object::node::NodeState;
 use swarm_types::{NodeId, Object, RequestId, SessionId, TaskId, TaskState};
 
 use super::agent::Agent;
@@ -86,13 +87,15 @@ impl Truth {
         for manager in managers {
             assert_eq!(manager.state.snapshot().applied(), view.applied(), "a replica lags");
         }
-        for agent in agents {
+        for agent in agents.iter().filter(|agent| agent.up && !agent.cut) {
             let runs = agent.containers.values().filter(|it| it.runs());
             let running: BTreeSet<TaskId> = runs.map(|it| it.task.id).collect();
             let on_node = view.tasks_on_node(&agent.node);
             let known = on_node.filter(|it| it.status.state == TaskState::Running);
             assert_eq!(running, known.map(|it| it.id).collect(), "on {}", agent.node);
             assert!(agent.untold().is_empty(), "not reported: {:?}", agent.untold());
+            let node = view.node(&agent.node).unwrap();
+            assert_eq!(node.status.state, NodeState::Ready, "{node:?} is there");
         }
     }
 }
