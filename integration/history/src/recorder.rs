@@ -1,8 +1,7 @@
 //! Clients that change and read objects through every manager, and note what each call came to.
 //!
 //! A client is a thread that draws its next call. A write is repeated under its request id, at
-//! whichever manager is drawn, until it is answered or its patience ends; a refusal after an
-//! attempt without an answer says nothing about that attempt, so the outcome is unknown then.
+//! whichever manager is drawn, until it is answered or its patience ends.
 //! Objects are few at a time, so that clients meet, and live for few calls, so that the checker
 //! has short histories.
 
@@ -64,7 +63,8 @@ impl Recorder {
     /// The longest time up to now in which no write was acknowledged.
     #[must_use]
     pub fn longest_gap(&self) -> Duration {
-        Duration::from_nanos(self.shared.gap.load(Ordering::Relaxed))
+        let since = self.shared.now().saturating_sub(self.shared.last.load(Ordering::Relaxed));
+        Duration::from_nanos(since.max(self.shared.gap.load(Ordering::Relaxed)))
     }
 
     /// Ends the clients, and reads every object through every manager.
@@ -261,3 +261,6 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 fn seen(state: State) -> Outcome {
     Outcome::Seen(Seen::State(state))
 }
+
+#[cfg(test)]
+mod tests;

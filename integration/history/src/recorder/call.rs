@@ -9,7 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::{Object, Shared, lock, seen};
 use crate::Dice;
 use crate::client::{Answer, Manager, Read, Refused};
-use crate::op::{Outcome, Seen, Write};
+use crate::op::{Life, Outcome, Seen, Write};
 
 /// How long a manager may take to answer.
 const ANSWER: Duration = Duration::from_millis(1500);
@@ -25,7 +25,15 @@ struct Client<'a> {
     ids: IdSource,
 }
 
-/// What a write came to, after all attempts.
+/// What became of a write, after all attempts.
+struct Told<T> {
+    /// When the first attempt began that may have been the one.
+    start: u64,
+    /// The manager that was asked last.
+    at: usize,
+    came: Came<T>,
+}
+
 enum Came<T> {
     Done(Option<T>),
     Refused(Refused),
@@ -96,63 +104,58 @@ impl Client<'_> {
     async fn create(&mut self, object: &Object) {
         let (request, mark) = (self.ids.draw::<RequestId>(), self.shared.mark());
         let life = self.shared.begin_life(request.created());
-        let start = self.shared.now();
-        let (at, came) = self
+        let told = self
             .insist(async |it: &Manager| it.create(ANSWER, request, &object.name, mark).await)
             .await;
-        self.note(object, start, at, &came, Write::Create(life, mark));
-        if let Came::Done(Some(read)) = came {
-            object.know(Some(read));
-        }
+        self.note(object, &told, Write::Create(life, mark), life);
+        self.read(object, told);
     }
 
     async fn update(&mut self, object: &Object, known: &Read) {
         let (request, mark) = (self.ids.draw::<RequestId>(), self.shared.mark());
-        let start = self.shared.now();
-        let (at, came) =
+        let told =
             self.insist(async |it: &Manager| it.update(ANSWER, request, known, mark).await).await;
-        let write = Write::Update(known.mark, mark);
-        if let Came::Refused(Refused::Missing) = came {
-            let missing = Outcome::Seen(Seen::NotLife(self.shared.life(known.id)));
-            object.note(start, self.shared.now(), at, missing);
-            return;
-        }
-        self.note(object, start, at, &came, write);
-        if let Came::Done(Some(read)) = came {
-            object.know(Some(read));
-        }
+        let life = self.shared.life(known.id);
+        self.note(object, &told, Write::Update(known.mark, mark), life);
+        self.read(object, told);
     }
 
     async fn remove(&mut self, object: &Object, id: ServiceId) {
         let request = self.ids.draw::<RequestId>();
-        let start = self.shared.now();
-        let (at, came) =
-            self.insist(async |it: &Manager| it.remove(ANSWER, request, id).await).await;
-        self.note(object, start, at, &came, Write::Remove(self.shared.life(id)));
-        if let Came::Done(_) = came {
+        let told = self.insist(async |it: &Manager| it.remove(ANSWER, request, id).await).await;
+        let life = self.shared.life(id);
+        self.note(object, &told, Write::Remove(life), life);
+        if let Came::Done(_) = told.came {
             object.know(None);
         }
     }
 
-    /// Notes what a write came to. A refusal is an answer about what there is.
-    fn note<T>(&self, object: &Object, start: u64, at: usize, came: &Came<T>, write: Write) {
-        let outcome = match (came, write) {
+    /// Notes what a write of a life came to. A refusal is an answer about what there is.
+    fn note<T>(&self, object: &Object, told: &Told<T>, write: Write, life: Life) {
+        let outcome = match (&told.came, write) {
             (Came::Done(_), _) => Outcome::Done(write),
             (Came::Unknown, _) => Outcome::Unknown(write),
             (Came::Refused(Refused::Taken), Write::Create(..)) => Outcome::Seen(Seen::Present),
             (Came::Refused(Refused::Stale), Write::Update(from, _)) => {
                 Outcome::Seen(Seen::NotMark(from))
             }
-            (Came::Refused(Refused::Missing), Write::Remove(life)) => {
-                Outcome::Seen(Seen::NotLife(life))
-            }
+            (Came::Refused(Refused::Missing), _) => Outcome::Seen(Seen::NotLife(life)),
             // Nothing follows for the object; that it had no effect is seen by whoever reads.
             (Came::Refused(_) | Came::Nothing, _) => return,
         };
         if let Outcome::Done(_) = outcome {
             self.shared.acknowledge();
         }
-        object.note(start, self.shared.now(), at, outcome);
+        object.note(told.start, self.shared.now(), told.at, outcome);
+    }
+
+    /// Notes what came with the answer to a write: the object, as of then or later.
+    fn read(&self, object: &Object, told: Told<Read>) {
+        if let Came::Done(Some(read)) = told.came {
+            let state = self.shared.state(&read);
+            object.note(told.start, self.shared.now(), told.at, seen(Some(state)));
+            object.know(Some(read));
+        }
     }
 
     fn manager(&mut self) -> usize {
@@ -160,25 +163,27 @@ impl Client<'_> {
         usize::try_from(self.dice.within(0..count)).unwrap_or_default()
     }
 
-    /// Repeats a write until it is answered, and says which manager was asked last.
-    async fn insist<T>(
-        &mut self,
-        ask: impl AsyncFn(&Manager) -> Answer<Option<T>>,
-    ) -> (usize, Came<T>) {
+    /// Repeats a write until it is answered.
+    ///
+    /// Whatever a request came to first it comes to whenever it is repeated, and what is refused
+    /// for its id or version stays refused: an answer speaks for all attempts before it.
+    async fn insist<T>(&mut self, ask: impl AsyncFn(&Manager) -> Answer<Option<T>>) -> Told<T> {
         let deadline = Instant::now() + PATIENCE;
-        let mut lost = false;
+        let mut lost = None;
         loop {
-            let at = self.manager();
-            match ask(&self.managers[at]).await {
-                Answer::Yes(answer) => return (at, Came::Done(answer)),
-                Answer::No(_) if lost => return (at, Came::Unknown),
-                Answer::No(refused) => return (at, Came::Refused(refused)),
-                Answer::Lost(_) => lost = true,
+            let (now, at) = (self.shared.now(), self.manager());
+            let answer = ask(&self.managers[at]).await;
+            let start = lost.unwrap_or(now);
+            match answer {
+                Answer::Yes(answer) => return Told { start, at, came: Came::Done(answer) },
+                Answer::No(refused) => return Told { start, at, came: Came::Refused(refused) },
+                Answer::Lost(_) => lost = Some(start),
                 Answer::NotNow(_) => {}
             }
             if Instant::now() > deadline {
                 self.shared.failed.fetch_add(1, Ordering::Relaxed);
-                return (at, if lost { Came::Unknown } else { Came::Nothing });
+                let came = if lost.is_some() { Came::Unknown } else { Came::Nothing };
+                return Told { start, at, came };
             }
             tokio::time::sleep(PAUSE).await;
         }
