@@ -167,6 +167,47 @@ impl KeyFile {
         self.write(path).inspect_err(|_| self.lock = before)
     }
 
+    /// Puts the file at `path` under another unlock key and begins a rotation: whoever knows the
+    /// keys that were in it before knows nothing of what is sealed from here on. A rotation that
+    /// runs goes on with the key it has. Durable when it returns; only then may
+    /// [`KeyFile::sealer`] be used.
+    ///
+    /// # Errors
+    ///
+    /// As [`KeyFile::relock`].
+    pub fn rotate(&mut self, path: &Path, lock: UnlockKey) -> Result<(), KeyFileError> {
+        let next = Numbered { id: self.current.id.wrapping_add(1), key: Key::generate() };
+        let begins = self.pending.is_none();
+        self.pending.get_or_insert(next);
+        self.relock(path, Some(lock)).inspect_err(|_| {
+            if begins {
+                self.pending = None;
+            }
+        })
+    }
+
+    /// Whether a rotation has begun: what the older key sealed has to be sealed anew.
+    #[must_use]
+    pub const fn is_rotating(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Ends a rotation: drops the older key. Nothing may be left that needs it. Durable when it
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFileError::Io`]; the file then has the older key or not, and a further call settles it.
+    pub fn finish(&mut self, path: &Path) -> Result<(), KeyFileError> {
+        let Some(next) = self.pending.take() else { return Ok(()) };
+        let older = std::mem::replace(&mut self.current, next);
+        let written = self.write(path);
+        if written.is_err() {
+            self.pending = Some(std::mem::replace(&mut self.current, older));
+        }
+        written
+    }
+
     /// Whether the file is under this unlock key; with `None`, whether its keys are in clear.
     #[must_use]
     pub fn is_under(&self, lock: Option<&UnlockKey>) -> bool {

@@ -9,6 +9,7 @@
 //! business; what to do about a damaged record is the caller's.
 
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -152,8 +153,13 @@ pub enum OpenError {
 }
 
 /// Seals with one key; opens with that and, during a rotation, with the one before.
+///
+/// All clones have the same keys at any time, so that whoever rotates changes them for all.
 #[derive(Clone)]
-pub struct Sealer {
+pub struct Sealer(Arc<RwLock<Ciphers>>);
+
+#[derive(Clone)]
+struct Ciphers {
     sealing: Cipher,
     opening: Option<Cipher>,
 }
@@ -172,6 +178,12 @@ impl Cipher {
     }
 }
 
+impl Ciphers {
+    fn all(&self) -> impl Iterator<Item = &Cipher> {
+        std::iter::once(&self.sealing).chain(&self.opening)
+    }
+}
+
 impl Sealer {
     /// By how many bytes a sealed record is longer than a clear one.
     pub const OVERHEAD: usize = KEY_ID_LEN + NONCE_LEN + 16;
@@ -179,31 +191,62 @@ impl Sealer {
     /// A sealer with one key. The id tells keys of one key file apart.
     #[must_use]
     pub fn new(key: &Key, key_id: u32) -> Self {
-        Self { sealing: Cipher::new(key, key_id), opening: None }
+        Self::of(Ciphers { sealing: Cipher::new(key, key_id), opening: None })
+    }
+
+    fn of(ciphers: Ciphers) -> Self {
+        Self(Arc::new(RwLock::new(ciphers)))
     }
 
     /// Also opens what was sealed with an older key.
     #[must_use]
     pub fn also_opening(self, key: &Key, key_id: u32) -> Self {
-        Self { opening: Some(Cipher::new(key, key_id)), ..self }
+        let sealing = self.read().sealing.clone();
+        Self::of(Ciphers { sealing, opening: Some(Cipher::new(key, key_id)) })
+    }
+
+    /// Has this one and all its clones take the keys of another.
+    pub fn follow(&self, other: &Self) {
+        let ciphers = other.read().clone();
+        *self.write() = ciphers;
+    }
+
+    /// Has this one and all its clones open nothing any more that only an older key opens.
+    pub fn forget_older(&self) {
+        self.write().opening = None;
+    }
+
+    /// One with the same keys that no rotation changes.
+    #[must_use]
+    pub fn as_it_is(&self) -> Self {
+        Self::of(self.read().clone())
     }
 
     /// Id of the key that seals.
     #[must_use]
-    pub const fn key_id(&self) -> u32 {
-        self.sealing.key_id
+    pub fn key_id(&self) -> u32 {
+        self.read().sealing.key_id
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Ciphers> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Ciphers> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Seals a record for its place; the result is [`Self::OVERHEAD`] longer.
     #[must_use]
     #[expect(clippy::expect_used, reason = "fails only beyond 256 GiB, which no record reaches")]
     pub fn seal(&self, place: &Place, clear: &[u8]) -> Vec<u8> {
-        let key_id = self.sealing.key_id;
+        let ciphers = self.read();
+        let Cipher { key_id, aead, .. } = &ciphers.sealing;
         // From the system each time: a copied process or machine must not repeat a nonce.
         let nonce: [u8; NONCE_LEN] = UnwrapErr(SysRng).random();
-        let aad = place.associated_data(key_id);
+        let aad = place.associated_data(*key_id);
         let payload = Payload { msg: clear, aad: &aad };
-        let sealed = self.sealing.aead.encrypt(&XNonce::from(nonce), payload);
+        let sealed = aead.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.expect("a record shorter than 256 GiB");
         [&key_id.to_be_bytes()[..], &nonce, &sealed].concat()
     }
@@ -217,7 +260,8 @@ impl Sealer {
         let (key_id, rest) = sealed.split_first_chunk::<KEY_ID_LEN>().ok_or(OpenError::Damaged)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>().ok_or(OpenError::Damaged)?;
         let found = u32::from_be_bytes(*key_id);
-        let cipher = self.ciphers().find(|cipher| cipher.key_id == found);
+        let ciphers = self.read();
+        let cipher = ciphers.all().find(|cipher| cipher.key_id == found);
         let cipher = cipher.ok_or(OpenError::UnknownKey { found })?;
         let aad = place.associated_data(found);
         let payload = Payload { msg: sealed, aad: &aad };
@@ -227,23 +271,19 @@ impl Sealer {
     /// Authenticates bytes that stay in clear, with a key of its own.
     #[must_use]
     pub fn mac(&self, clear: &[u8]) -> [u8; 32] {
-        self.sealing.mac.hmac(&[clear]).finalize().into_bytes().into()
+        self.read().sealing.mac.hmac(&[clear]).finalize().into_bytes().into()
     }
 
     /// Whether `mac` was made for these bytes with one of the keys; in constant time.
     #[must_use]
     pub fn mac_matches(&self, clear: &[u8], mac: &[u8]) -> bool {
-        self.ciphers().any(|cipher| cipher.mac.hmac(&[clear]).verify_slice(mac).is_ok())
-    }
-
-    fn ciphers(&self) -> impl Iterator<Item = &Cipher> {
-        std::iter::once(&self.sealing).chain(&self.opening)
+        self.read().all().any(|cipher| cipher.mac.hmac(&[clear]).verify_slice(mac).is_ok())
     }
 }
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("key_id", &self.sealing.key_id).finish_non_exhaustive()
+        f.debug_struct("Sealer").field("key_id", &self.key_id()).finish_non_exhaustive()
     }
 }
 
@@ -299,6 +339,22 @@ mod tests {
         let after = rotating.seal(&place(), b"new");
         assert_eq!(rotating.open(&place(), &after).as_deref(), Ok(&b"new"[..]));
         assert_eq!(sealer().open(&place(), &after), Err(OpenError::UnknownKey { found: 2 }));
+    }
+
+    #[test]
+    fn all_clones_follow_a_rotation_and_forget_the_older_key() {
+        let store = sealer();
+        let (clone, frozen) = (store.clone(), store.as_it_is());
+        let before = clone.seal(&place(), b"old");
+
+        let next = Sealer::new(&Key::generate(), 2).also_opening(&Key::new([42; KEY_LEN]), 1);
+        store.follow(&next);
+
+        assert_eq!((clone.key_id(), frozen.key_id()), (2, 1));
+        assert_eq!(clone.open(&place(), &before).as_deref(), Ok(&b"old"[..]));
+        store.forget_older();
+        assert_eq!(clone.open(&place(), &before), Err(OpenError::UnknownKey { found: 1 }));
+        assert_eq!(frozen.open(&place(), &before).as_deref(), Ok(&b"old"[..]));
     }
 
     #[test]

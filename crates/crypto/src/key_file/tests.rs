@@ -194,6 +194,51 @@ fn a_relock_that_fails_leaves_the_lock_before() {
     assert_eq!(KeyFile::unlock(&path, &lock).unwrap(), file);
 }
 
+#[test]
+fn a_rotation_seals_with_a_key_that_the_file_before_did_not_have_and_then_drops_that_one() {
+    let (_folder, path) = folder();
+    let mut file = KeyFile::load_or_create(&path).unwrap();
+    let (before, lock) = (file.sealer(), UnlockKey::generate());
+    let old = before.seal(&PLACE, b"old");
+
+    file.rotate(&path, lock.clone()).unwrap();
+
+    let found = KeyFile::unlock(&path, &lock).unwrap();
+    assert!(found.is_rotating() && found == file);
+    let new = found.sealer().seal(&PLACE, b"new");
+    assert_eq!(found.sealer().open(&PLACE, &old).as_deref(), Ok(&b"old"[..]));
+    assert_eq!(before.open(&PLACE, &new), Err(crate::seal::OpenError::UnknownKey { found: 2 }));
+    // It goes on with the key it has, under whatever unlock key.
+    let other = UnlockKey::generate();
+    file.rotate(&path, other.clone()).unwrap();
+    assert_eq!(file.pending, found.pending);
+
+    file.finish(&path).unwrap();
+
+    let found = KeyFile::unlock(&path, &other).unwrap();
+    assert!(!found.is_rotating() && found == file);
+    assert_eq!(found.sealer().open(&PLACE, &new).as_deref(), Ok(&b"new"[..]));
+    assert!(found.sealer().open(&PLACE, &old).is_err());
+}
+
+#[test]
+fn a_rotation_that_is_not_written_has_not_begun_and_one_that_does_not_end_goes_on() {
+    let (folder, path) = folder();
+    let mut file = KeyFile::load_or_create(&path).unwrap();
+    let (in_the_way, lock) = (folder.path().join(".key.tmp"), UnlockKey::generate());
+
+    fs::create_dir(&in_the_way).unwrap();
+    file.rotate(&path, lock.clone()).unwrap_err();
+    assert_eq!(KeyFile::load(&path).unwrap(), file);
+
+    fs::remove_dir(&in_the_way).unwrap();
+    file.rotate(&path, lock.clone()).unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    file.finish(&path).unwrap_err();
+    assert!(file.is_rotating());
+    assert_eq!(KeyFile::unlock(&path, &lock).unwrap(), file);
+}
+
 proptest! {
     #[test]
     fn a_changed_byte_of_a_locked_file_is_refused(at: prop::sample::Index, to: u8) {
