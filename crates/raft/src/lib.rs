@@ -41,6 +41,7 @@ mod propose;
 mod raft;
 mod read;
 mod record;
+mod reseal;
 mod snapshot;
 #[cfg(test)]
 mod tests;

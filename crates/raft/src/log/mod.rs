@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use openraft::storage::RaftLogStorage;
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub(crate) use self::open::{Found, Founding, clear_unfinished, create, open, open_alone};
@@ -45,7 +46,8 @@ pub(crate) struct Log {
 #[derive(Debug, Default)]
 struct Shared {
     positions: Mutex<Positions>,
-    grown: Notify,
+    /// Told whenever entries came, or were dropped in favor of a snapshot.
+    changed: Notify,
 }
 
 impl Shared {
@@ -106,12 +108,28 @@ impl Log {
     /// Resolves once the log after the snapshot has more than `bytes`.
     pub(crate) async fn outgrown(&self, bytes: u64) {
         loop {
-            let grown = self.shared.grown.notified();
+            let changed = self.changed();
             if self.shared.positions().since_snapshot > bytes {
                 return;
             }
-            grown.await;
+            changed.await;
         }
+    }
+
+    /// Seals anew, with the key that seals now, what the store keeps about itself. Returns the
+    /// last entry that may be sealed with another one.
+    pub(crate) async fn reseal(&self) -> Result<Option<LogId>, StopReason> {
+        self.ask(|answer| Request::Reseal { answer }).await
+    }
+
+    /// The last entry that was dropped.
+    pub(crate) fn floor(&self) -> Option<LogId> {
+        self.shared.positions().floor
+    }
+
+    /// Resolves once entries came or were dropped after this call.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.shared.changed.notified()
     }
 
     async fn read(&self, from: u64, to: u64) -> Result<Vec<LogEntry>, StopReason> {

@@ -39,6 +39,7 @@ pub(super) enum Request {
     Read { from: u64, to: u64, answer: oneshot::Sender<Vec<LogEntry>> },
     UseSnapshot { snapshot: SnapshotRef, answer: oneshot::Sender<()> },
     Complete { answer: oneshot::Sender<()> },
+    Reseal { answer: oneshot::Sender<Option<LogId>> },
     Close { answer: oneshot::Sender<()> },
 }
 
@@ -179,6 +180,11 @@ impl Writer {
                 self.noted(noted)?;
                 self.acknowledge(answer)?;
             }
+            Request::Reseal { answer } => {
+                let last = self.reseal();
+                // An answer nobody waits for is no error.
+                let _ = answer.send(self.noted(last)?);
+            }
             Request::Close { answer } => return Ok(ControlFlow::Break(answer)),
         }
         Ok(ControlFlow::Continue(()))
@@ -207,7 +213,7 @@ impl Writer {
             let mut positions = self.shared.positions();
             sizes.into_iter().for_each(|size| positions.durable(size));
         }
-        self.shared.grown.notify_waiters();
+        self.shared.changed.notify_waiters();
         self.announce()
     }
 
@@ -225,6 +231,24 @@ impl Writer {
         self.mark.update(|mark| mark.vote = Some(vote))?;
         self.shared.positions().vote = Some(vote);
         Ok(())
+    }
+
+    /// Writes what is not an entry once more. Entries that come after this have the new key.
+    fn reseal(&mut self) -> Result<Option<LogId>, StopReason> {
+        let (vote, last) = {
+            let positions = self.shared.positions();
+            (positions.vote, positions.last)
+        };
+        let mut batch = Batch::default();
+        if let Some(vote) = vote {
+            self.table.put_fact(&mut batch, Fact::Vote, &VoteRecord::from(vote).encode_to_vec());
+        }
+        self.put_committed(&mut batch);
+        self.table.commit(batch)?;
+        // One half of the mark, then the other.
+        self.mark.update(|_| ())?;
+        self.mark.update(|_| ())?;
+        Ok(last)
     }
 
     /// Drops the entries from `index` on.
@@ -278,9 +302,12 @@ impl Writer {
         if beyond {
             self.tail = Tag::default();
         }
-        let mut positions = self.shared.positions();
-        positions.purge(upto);
-        positions.snapshot_taken(snapshot.last.index);
+        {
+            let mut positions = self.shared.positions();
+            positions.purge(upto);
+            positions.snapshot_taken(snapshot.last.index);
+        }
+        self.shared.changed.notify_waiters();
         Ok(())
     }
 

@@ -156,7 +156,9 @@ impl Out {
         let id = snapshot_id(&meta.snapshot_id).map_err(io::Error::other)?;
         let file = disk.create(path)?;
         disk.append(&file, path, &MAGIC)?;
-        let (path, disk, seal) = (path.to_path_buf(), disk.clone(), seal.clone());
+        let (path, disk) = (path.to_path_buf(), disk.clone());
+        // A file has one key, whatever is rotated meanwhile.
+        let seal = Seal { sealer: seal.sealer.as_it_is(), store: seal.store };
         let spot = Spot::new(&seal, &id, meta);
         let mut this = Self { file, path, disk, seal, spot, chunk: 0, written: 8 };
         this.put(&SnapshotMetaRecord::from(meta).encode_to_vec(), MORE)?;
@@ -184,6 +186,13 @@ impl Out {
         self.written += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// Id of the key that a snapshot is sealed with: it stands at the head of its first chunk.
+pub(super) fn key_of(file: &File) -> io::Result<u32> {
+    let mut id = [0; 4];
+    file.read_exact_at(&mut id, (MAGIC.len() + 4) as u64)?;
+    Ok(u32::from_be_bytes(id))
 }
 
 /// Reads an open file from its beginning, without moving the place where others read it.

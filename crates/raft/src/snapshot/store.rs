@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use swarm_crypto::seal::Sealer;
 use swarm_state::{Snapshot, State};
-use tokio::sync::oneshot;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +22,7 @@ use crate::fault::panic_message;
 use crate::log::{Log, Seal};
 use crate::mark::SnapshotRef;
 use crate::record::{hex, snapshot_id};
-use crate::type_config::SnapshotMeta;
+use crate::type_config::{LogId, SnapshotMeta};
 
 /// How much lower than the daemon's own threads the one that writes snapshots ranks.
 const NICE: i32 = 10;
@@ -42,6 +44,8 @@ struct Inner {
     /// Threads that work on files now.
     threads: TaskTracker,
     closing: CancellationToken,
+    /// Told whenever another one comes into use.
+    changed: Notify,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ struct Current {
     meta: SnapshotMeta,
     file: SnapshotFile,
     size: u64,
+    /// Id of the key it is sealed with.
+    key: u32,
 }
 
 impl Snapshots {
@@ -63,7 +69,9 @@ impl Snapshots {
         let (current, sending) = (Mutex::new(None), Arc::new(()));
         let (threads, closing) = (TaskTracker::new(), CancellationToken::new());
         let kept = Mutex::new(None);
-        let inner = Inner { dir, disk, seal, log, current, sending, kept, threads, closing };
+        let changed = Notify::new();
+        let inner =
+            Inner { dir, disk, seal, log, current, sending, kept, threads, closing, changed };
         let this = Self(Arc::new(inner));
         let Some(named) = named else {
             this.sweep(None)?;
@@ -98,6 +106,22 @@ impl Snapshots {
     /// Size of the snapshot in use; 0 without one.
     pub(crate) fn size(&self) -> u64 {
         self.current().as_ref().map_or(0, |current| current.size)
+    }
+
+    /// Whether the snapshot in use reaches that far and is sealed with that key.
+    pub(crate) fn reaches(&self, last: Option<LogId>, key: u32) -> bool {
+        let current = self.current();
+        current.as_ref().map_or(last.is_none(), |it| it.meta.last_log_id >= last && it.key == key)
+    }
+
+    /// Resolves once another snapshot came into use after this call.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.0.changed.notified()
+    }
+
+    /// What the store is sealed with.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.0.seal.sealer
     }
 
     /// Has a snapshot that is being written given up; after that no file is touched any more.
@@ -202,6 +226,7 @@ impl Snapshots {
         }
         let current = self.hold(path.clone(), meta).map_err(StopReason::disk("open", &path))?;
         let before = self.current().replace(current.clone());
+        self.0.changed.notify_waiters();
         if let Some(before) = before.filter(|before| before.file.path != path) {
             self.remove(&before.file.path).await?;
         }
@@ -217,8 +242,9 @@ impl Snapshots {
 
     fn hold(&self, path: PathBuf, meta: SnapshotMeta) -> io::Result<Current> {
         let file = Arc::new(File::open(&path)?);
-        let size = file.metadata()?.len();
-        Ok(Current { meta, file: SnapshotFile { path, file, state: Restored::default() }, size })
+        let (size, key) = (file.metadata()?.len(), file::key_of(&file)?);
+        let file = SnapshotFile { path, file, state: Restored::default() };
+        Ok(Current { meta, file, size, key })
     }
 
     /// Runs work that takes long on a thread that yields to all others.

@@ -9,6 +9,7 @@ mod handle;
 mod history;
 mod membership;
 mod order;
+mod reseal;
 mod sent;
 mod suite;
 mod wire;
