@@ -1,7 +1,7 @@
 //! Autolock: the keys of a manager's store are under the cluster's unlock key.
 //!
 //! The cluster says which key; every manager puts its key file under that one as soon as it knows,
-//! and needs it when it starts again. Until somebody brings the key, the node is locked: it goes
+//! gives its store another key then, and needs the unlock key when it starts again. Until somebody brings the key, the node is locked: it goes
 //! on as a worker, keeps its tasks and its networks, and has no manager. The node's certificate is
 //! not under the unlock key, for it needs that to be a worker.
 
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use swarm_crypto::key_file::KeyFileError;
 use swarm_crypto::{KeyFile, Sealer, UnlockKey};
-use swarm_raft::{Raft, WatchError};
+use swarm_raft::{Raft, Watch, WatchError};
 use swarm_types::{Cluster, ObjectId, Sensitive};
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -157,17 +157,43 @@ async fn follow(raft: Raft, mut file: KeyFile, path: PathBuf) {
             };
             continue;
         }
-        loop {
-            match watch.next().await {
-                Ok(batch) => {
-                    let about_cluster = |object| matches!(object, ObjectId::Cluster(_));
-                    if batch.events.iter().any(|event| about_cluster(event.object())) {
-                        break;
+        let resealed = async {
+            match file.is_rotating() {
+                true => raft.reseal(&file.sealer()).await,
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            goes_on = cluster_changed(&mut watch) => if !goes_on { return },
+            done = resealed => {
+                if done.is_err() {
+                    return;
+                }
+                match file.finish(&path) {
+                    Ok(()) => tracing::info!("the store has another key; the older one is gone"),
+                    Err(error) => {
+                        let why = crate::local::with_causes(&error);
+                        tracing::warn!(why, "the key file keeps the store's older key for now");
+                        sleep(RETRY).await;
                     }
                 }
-                Err(WatchError::Lagged) => break,
-                Err(WatchError::Stopped(_)) => return,
             }
+        }
+    }
+}
+
+/// Waits until the cluster's settings change; `false` when the store has stopped.
+async fn cluster_changed(watch: &mut Watch) -> bool {
+    loop {
+        match watch.next().await {
+            Ok(batch) => {
+                let about_cluster = |object| matches!(object, ObjectId::Cluster(_));
+                if batch.events.iter().any(|event| about_cluster(event.object())) {
+                    return true;
+                }
+            }
+            Err(WatchError::Lagged) => return true,
+            Err(WatchError::Stopped(_)) => return false,
         }
     }
 }
@@ -184,7 +210,12 @@ async fn settled(raft: &Raft, mut file: KeyFile, path: &Path) -> (KeyFile, Resul
         Some(Err(why)) => return (file, Err(why)),
         None => return (file, Ok(())),
     };
-    let done = file.relock(path, lock).map_err(|error| crate::local::with_causes(&error));
+    let done = match lock {
+        // Whoever read the file before must not read on with what stood in it.
+        Some(lock) => file.rotate(path, lock),
+        None => file.relock(path, None),
+    };
+    let done = done.map_err(|error| crate::local::with_causes(&error));
     if done.is_ok() {
         tracing::info!("the key file follows the cluster's unlock key");
     }

@@ -28,6 +28,18 @@ fn lock(node: &Node) -> String {
     words[2..words.len() - 1].join(" ")
 }
 
+/// Waits until the store needs no key any more but the one with that number.
+fn has_only_key(node: &Node, number: u32) {
+    let wanted = format!("key {number}");
+    until(&format!("the store is under {wanted} alone"), || {
+        let file = std::fs::read_to_string(node.dir().join("state/certificates/raft.key")).unwrap();
+        let word = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        let keys: Vec<_> =
+            file.lines().filter(|line| line.contains(" wrapped ")).map(word).collect();
+        if keys == [wanted.clone()] { Ok(()) } else { Err(format!("{keys:?}")) }
+    });
+}
+
 /// Waits until the key file has followed the cluster away from `before`.
 fn followed(node: &Node, before: &str) -> String {
     until("the key file follows", || match lock(node) {
@@ -80,6 +92,12 @@ fn a_restarted_manager_is_locked_until_the_right_key_and_its_tasks_run_on() {
     assert_eq!((unlocked.code, unlocked.stdout.as_str()), (Some(0), ""), "{unlocked}");
     ready(&node);
     assert_eq!(state(&node), "active");
+    assert_eq!((node.running("web", 2), node.processes()), (before.clone(), processes.clone()));
+    // It was killed while it sealed its store with another key than the one that lay there clear.
+    has_only_key(&node, 2);
+    node.kill_daemon();
+    node.start_daemon();
+    assert_eq!(unlock(&node, &right).code, Some(0));
     assert_eq!((node.running("web", 2), node.processes()), (before, processes));
 }
 
@@ -100,6 +118,7 @@ fn a_rotated_key_replaces_the_one_before_and_none_leaves_the_file_clear() {
     assert!(unlock(&node, &first).stderr.contains("invalid key"));
     assert_eq!(unlock(&node, &second).code, Some(0));
     ready(&node);
+    has_only_key(&node, 2);
 
     let _ = node.swarm(&["update", "--autolock=false"]).ok();
     assert_eq!(followed(&node, &under), "clear");
