@@ -18,6 +18,8 @@ pub struct Figures {
     pub pending_tasks: u64,
     /// When the node's certificate expires.
     pub certificate_expires_at: Option<Timestamp>,
+    /// What the manager's parts count, in Prometheus' text form; empty without a manager.
+    pub counted: String,
 }
 
 /// Figures of a manager's store.
@@ -74,6 +76,7 @@ impl Client {
             objects: answer.objects.into_iter().collect(),
             pending_tasks: answer.pending_tasks,
             certificate_expires_at: answer.certificate_expires_at_ns.map(Timestamp),
+            counted: answer.counted,
         })
     }
 }

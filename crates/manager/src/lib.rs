@@ -14,6 +14,7 @@ mod clock;
 mod control;
 mod dispatcher;
 mod errors;
+mod figures;
 mod leader;
 mod managers;
 #[cfg(test)]
@@ -59,6 +60,7 @@ use ca::Ca;
 use control::Control;
 use dispatcher::Dispatcher;
 use dispatcher::hub::Hub;
+use figures::Figures;
 /// The leader's decisions, for the simulator.
 pub use leader::driver::{Driver, Outcome};
 use managers::Managers;
@@ -159,6 +161,7 @@ struct Core {
     tracker: TaskTracker,
     stopping: CancellationToken,
     standing: Mutex<Standing>,
+    figures: Figures,
 }
 
 impl Core {
@@ -170,6 +173,7 @@ impl Core {
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
             standing: Mutex::default(),
+            figures: Figures::new(),
         }
     }
 
@@ -314,6 +318,12 @@ impl Manager {
     /// UNAVAILABLE when no manager has one.
     pub fn reach(&self, node: NodeId) -> Result<Channel, Status> {
         relay::reach(&self.core, &self.credentials, node)
+    }
+
+    /// What was counted since the manager was started, for Prometheus.
+    #[must_use]
+    pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.core.figures.gather(self.core.hub.sessions())
     }
 
     /// Where the manager listens.

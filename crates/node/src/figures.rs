@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use prometheus::TextEncoder;
 use swarm_proto::v1;
 use swarm_raft::Leadership;
 
@@ -19,6 +20,14 @@ impl Inner {
         figures.certificate_expires_at_ns = certificate.map(|it| it.certificate.not_after.0);
         figures
     }
+}
+
+fn counted(managing: &Managing) -> String {
+    let families = [managing.raft.gather(), managing.manager.gather()].concat();
+    TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what the manager counts cannot be shown");
+        String::new()
+    })
 }
 
 fn of_manager(managing: &Managing) -> v1::FiguresResponse {
@@ -53,5 +62,6 @@ fn of_manager(managing: &Managing) -> v1::FiguresResponse {
         objects,
         pending_tasks: count(snapshot.unassigned().count()),
         certificate_expires_at_ns: None,
+        counted: counted(managing),
     }
 }

@@ -25,6 +25,7 @@ mod door;
 mod error;
 mod failure;
 mod fault;
+mod figures;
 mod hand_over;
 mod hub;
 mod lanes;

@@ -67,14 +67,17 @@ impl Proposer {
     async fn write(&self, waiting: Vec<Waiting>, check: Option<HashCheck>) {
         let groups = waiting.iter().map(|one| one.group.clone()).collect();
         let entry = Entry { groups, check, ..self.empty() };
+        let committing = self.log.figures().commits.start_timer();
         match self.raft.client_write(Arc::new(entry)).await {
             Ok(response) => {
+                committing.observe_duration();
                 let results = response.data.results.into_iter();
                 for (one, result) in waiting.into_iter().zip(results) {
                     tell(one, result.map_err(ProposeError::Refused));
                 }
             }
             Err(error) => {
+                committing.stop_and_discard();
                 let error = self.not_written(error);
                 for one in waiting {
                     // What was handed to raft may be in its log still.

@@ -268,6 +268,12 @@ impl Raft {
         }
     }
 
+    /// What was counted since the store was opened, for Prometheus.
+    #[must_use]
+    pub fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.0.log.figures().gather()
+    }
+
     /// What other managers ask of this one; to be mounted on the managers' port.
     #[must_use]
     pub fn service(&self) -> Service {

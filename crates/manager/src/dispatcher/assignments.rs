@@ -47,11 +47,11 @@ async fn feed(core: &Core, live: &Live, pile: &Pile, sender: &mpsc::Sender<Messa
             marks = pile.take() => marks,
             () = sender.closed() => return,
         };
-        if let Some(message) = sent.next(&core.raft.snapshot(), live.node, &marks)
-            && sender.send(Ok(message)).await.is_err()
-        {
+        let Some(message) = sent.next(&core.raft.snapshot(), live.node, &marks) else { continue };
+        if sender.send(Ok(message)).await.is_err() {
             return;
         }
+        core.figures.assignments.inc();
     }
 }
 

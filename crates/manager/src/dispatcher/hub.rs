@@ -174,6 +174,11 @@ impl Hub {
         lock(&self.sessions).get(node).cloned()
     }
 
+    /// How many sessions are carried here.
+    pub(crate) fn sessions(&self) -> usize {
+        lock(&self.sessions).len()
+    }
+
     /// Notes a sign of life.
     pub(crate) fn hear(&self, node: NodeId, session: SessionId) {
         lock(&self.liveness).hear(node, session, boot_time());

@@ -101,6 +101,7 @@ impl v1::dispatcher_server::Dispatcher for Dispatcher {
         check_epoch(&snapshot, request.epoch)?;
         let live = self.live(node, &request.session_id)?;
         self.core.hub.hear(node, live.id);
+        self.core.figures.heartbeats.inc();
         let period_ms = heartbeat_ms(&snapshot);
         Ok(Response::new(v1::HeartbeatResponse { period_ms, r#move: !self.core.is_fit() }))
     }

@@ -11,6 +11,7 @@ use tonic::Status;
 
 use super::{Dispatcher, check_epoch};
 use crate::errors;
+use crate::figures::Report;
 
 /// Reports in one call. An agent with more sends them in several.
 const MAX_REPORTS: usize = 10_000;
@@ -52,16 +53,24 @@ impl Dispatcher {
             changes: vec![Change::ObserveTask(Box::new(report))],
         };
         match self.core.raft.propose(Lane::Status, group, Instant::now() + REPORT_DEADLINE).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.core.figures.reported(Report::Committed);
+                Ok(())
+            }
             Err(ProposeError::Refused(refusal @ Refusal::Superseded(_))) => {
+                self.core.figures.reported(Report::Refused);
                 Err(Status::aborted(refusal.to_string()))
             }
             // It will be refused again however often it is sent: the agent is done with it.
             Err(ProposeError::Refused(refusal)) => {
+                self.core.figures.reported(Report::Refused);
                 tracing::debug!(%task, %refusal, "report refused");
                 Ok(())
             }
-            Err(error) => Err(errors::not_proposed(&error)),
+            Err(error) => {
+                self.core.figures.reported(Report::Failed);
+                Err(errors::not_proposed(&error))
+            }
         }
     }
 }

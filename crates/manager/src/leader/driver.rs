@@ -171,7 +171,9 @@ impl Seat<'_> {
         let mut full_pass = Instant::now() + FULL_PASS;
         loop {
             let now = Timestamp::now();
+            let planning = self.core.figures.rounds.start_timer();
             let plan = self.driver.round(&self.view, now);
+            planning.observe_duration();
             if plan.groups.is_empty() && !self.driver.is_due(now) {
                 let delay = plan.wake_at.map(|at| Instant::now() + at.since(now));
                 let wake = delay.map_or(full_pass, |delay| delay.min(full_pass));
@@ -215,7 +217,9 @@ impl Seat<'_> {
             .collect();
         let mut came = Outcome::Refused;
         while let Some((group, outcome)) = proposals.next().await {
-            came = came.max(self.driver.outcome(&group, &outcome));
+            let outcome = self.driver.outcome(&group, &outcome);
+            self.core.figures.decided(outcome);
+            came = came.max(outcome);
         }
         came
     }

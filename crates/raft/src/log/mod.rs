@@ -28,6 +28,7 @@ pub(crate) use self::table::Seal;
 use self::writer::Request;
 use crate::error::StopReason;
 use crate::fault::Fault;
+use crate::figures::Figures;
 use crate::mark::SnapshotRef;
 use crate::type_config::{LogEntry, LogFlushed, LogId, StorageError, StorageIoError, Types, Vote};
 
@@ -46,6 +47,7 @@ pub(crate) struct Log {
 #[derive(Debug, Default)]
 struct Shared {
     positions: Mutex<Positions>,
+    figures: Figures,
     /// Told whenever entries came, or were dropped in favor of a snapshot.
     changed: Notify,
 }
@@ -88,6 +90,11 @@ impl Log {
     pub(crate) async fn close(&self) {
         // An error means that the thread is gone already, and its files with it.
         let _ = self.ask(|answer| Request::Close { answer }).await;
+    }
+
+    /// What is counted of this store.
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.shared.figures
     }
 
     /// Bytes of all entries.

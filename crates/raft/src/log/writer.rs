@@ -206,8 +206,10 @@ impl Writer {
             sizes.push(size);
         }
         self.put_committed(&mut batch);
+        let syncing = self.shared.figures.syncs.start_timer();
         self.table.commit(batch)?;
         self.mark.update(|mark| mark.last = Some(Anchor { id: last, tag: Some(tail) }))?;
+        syncing.observe_duration();
         self.tail = tail;
         {
             let mut positions = self.shared.positions();

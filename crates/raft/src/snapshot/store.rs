@@ -142,12 +142,14 @@ impl Snapshots {
         meta.snapshot_id = hex(&rand::random::<[u8; 16]>());
         let temporary = self.temporary(&meta.snapshot_id);
         let (this, target, described) = (self.clone(), temporary.clone(), meta.clone());
+        let writing = self.0.log.figures().snapshots.start_timer();
         self.aside(move || {
             let Inner { disk, seal, closing, .. } = &*this.0;
             file::write(&target, disk, seal, &described, &state, closing).map(drop)
         })
         .await?
         .map_err(StopReason::disk("write", &temporary))?;
+        writing.observe_duration();
         self.adopt(&temporary, meta).await
     }
 

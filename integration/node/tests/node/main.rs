@@ -9,6 +9,7 @@ mod apps;
 mod containers;
 mod crashes;
 mod damage;
+mod figures;
 mod host;
 mod identity;
 mod images;

@@ -127,7 +127,7 @@ fn page(info: &Info, tasks: Option<&[Task]>, figures: &Figures) -> String {
         gauge("tasks_pending", "Tasks that no node was found for yet.", &pending);
         store(&mut page, raft);
     }
-    page
+    page + &figures.counted
 }
 
 /// Figures of the replicated store.
