@@ -22,7 +22,7 @@ use crate::op::{Life, Mark, Op, Outcome, Seen, State};
 use crate::{Dice, Violation, check};
 
 /// Objects that are in use at a time.
-const OPEN: usize = 4;
+const OPEN: usize = 6;
 /// Calls after which an object is left alone.
 const CALLS: usize = 60;
 /// How long a manager may take to answer the last read.

@@ -16,7 +16,7 @@ const ANSWER: Duration = Duration::from_millis(1500);
 /// How long a write is repeated.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Time until a write is repeated, and at most until the next call.
-const PAUSE: Duration = Duration::from_millis(30);
+const PAUSE: Duration = Duration::from_millis(100);
 
 struct Client<'a> {
     shared: &'a Shared,

@@ -6,7 +6,8 @@ use history::nemesis::Nemesis;
 use history::recorder::Recorder;
 use netns_test::Cluster;
 
-const CLIENTS: u64 = 6;
+/// Many: whoever asks a manager that is cut off is held up by it for seconds.
+const CLIENTS: u64 = 12;
 
 /// A number from the environment, for who repeats a run or wants a longer one.
 fn setting(name: &str) -> Option<u64> {
