@@ -26,6 +26,7 @@ mod error;
 mod failure;
 mod fault;
 mod figures;
+mod flight;
 mod hand_over;
 mod hub;
 mod lanes;

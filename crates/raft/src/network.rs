@@ -19,12 +19,15 @@ use tokio::sync::watch;
 
 use crate::dial::Lost;
 use crate::fault::Fault;
+use crate::flight::{Flight, Stretch};
 use crate::leadership::{Leadership, Voice};
 use crate::link::Link;
 use crate::message::{Answer, Ask};
 use crate::snapshot::Snapshots;
 use crate::type_config::{Member, MemberId, SnapshotMeta, Types, Vote};
 
+/// Heartbeats that entries may be on their way: about a lease. After that their leader is none.
+const IN_FLIGHT: u32 = 6;
 /// How long a member may take to say what it has of a snapshot.
 const HELD_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,13 +47,15 @@ pub(crate) struct Client {
     network: Network,
     to: MemberId,
     member: Member,
+    flight: Flight,
 }
 
 impl RaftNetworkFactory<Types> for Network {
     type Network = Client;
 
     async fn new_client(&mut self, to: MemberId, member: &Member) -> Client {
-        Client { network: self.clone(), to, member: member.clone() }
+        let flight = Flight::default();
+        Client { network: self.clone(), to, member: member.clone(), flight }
     }
 }
 
@@ -102,14 +107,26 @@ impl Client {
 impl RaftNetwork<Types> for Client {
     async fn append_entries(
         &mut self,
-        append: AppendEntriesRequest<Types>,
-        option: RPCOption,
+        mut append: AppendEntriesRequest<Types>,
+        _: RPCOption,
     ) -> Result<AppendEntriesResponse<MemberId>, Failed> {
         if *self.network.voice.borrow() == Voice::Silent {
+            self.flight.forget();
             return Err(failed(&Lost::Unreached("without a quorum this member is silent".into())));
         }
+        let arrived = self.flight.join(&mut append).await;
         let quorum = matches!(*self.network.leadership.borrow(), Leadership::Leader { .. });
-        match self.ask(Ask::Append { entries: append, quorum }, &option).await? {
+        let (link, to, member) = (self.network.link.clone(), self.to, self.member.clone());
+        let patience = self.network.heartbeat * IN_FLIGHT;
+        let stretch = Stretch::of(&append);
+        let ask = Ask::Append { entries: append, quorum };
+        let answer = async move { link.ask((to, &member), &ask, patience).await };
+        match self.flight.send(stretch, answer).await.map_err(|lost| failed(&lost))? {
+            // It is about other entries than openraft asked for.
+            Answer::Append(AppendEntriesResponse::Conflict) if arrived => {
+                self.flight.forget();
+                Err(failed(&Lost::Silent("the member lost what it had".into())))
+            }
             Answer::Append(response) => Ok(response),
             _ => Err(failed(&unexpected())),
         }

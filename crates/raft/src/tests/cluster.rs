@@ -32,6 +32,8 @@ struct Faults {
     twice: u32,
     /// Longest a frame takes.
     delay: Duration,
+    /// Bytes of a frame that pass in a second.
+    rate: Option<u32>,
     /// Frames of a snapshot after which the line breaks, each time.
     breaks_after: Option<usize>,
 }
@@ -59,6 +61,11 @@ impl Net {
         self.faults.lock().unwrap().breaks_after = Some(after);
     }
 
+    /// Lets that many bytes of a frame pass in a second.
+    pub(super) fn throttle(&self, rate: u32) {
+        self.faults.lock().unwrap().rate = Some(rate);
+    }
+
     /// Nothing goes from the first to the second.
     pub(super) fn cut(&self, from: usize, to: usize) {
         self.faults.lock().unwrap().cut.insert((from, to));
@@ -72,6 +79,13 @@ impl Net {
         let faults = self.faults.lock().unwrap();
         let lost = self.random.lock().unwrap().random_range(0..1000) < faults.lost;
         !lost && !faults.cut.contains(&(from, to))
+    }
+
+    async fn carry(&self, bytes: usize) {
+        let rate = self.faults.lock().unwrap().rate;
+        if let Some(rate) = rate {
+            tokio::time::sleep(Duration::from_secs_f64(bytes as f64 / f64::from(rate))).await;
+        }
     }
 
     async fn travel(&self) {
@@ -102,6 +116,7 @@ impl Wire for End {
     ) -> BoxFuture<'a, Result<RaftFrame, Lost>> {
         Box::pin(async move {
             let (there, door) = self.net.door(addr)?;
+            self.net.carry(frame.body.len()).await;
             self.net.travel().await;
             if !self.net.passes(self.me, there) {
                 return pending().await;

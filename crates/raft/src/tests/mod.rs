@@ -11,6 +11,7 @@ mod membership;
 mod order;
 mod reseal;
 mod sent;
+mod slow;
 mod suite;
 mod wire;
 
