@@ -19,6 +19,7 @@ use tonic::transport::Channel;
 
 use super::fence;
 use super::hosts::Hosts;
+use super::openings::Openings;
 use crate::Core;
 use crate::clock::boot_time;
 use crate::leader::liveness::Liveness;
@@ -32,6 +33,7 @@ pub(crate) struct Hub {
     sessions: Mutex<BTreeMap<NodeId, Arc<Live>>>,
     liveness: Mutex<Liveness>,
     hosts: Mutex<Hosts>,
+    openings: Mutex<Openings>,
 }
 
 /// A session this manager carries.
@@ -140,7 +142,13 @@ impl Hub {
             sessions: Mutex::new(BTreeMap::new()),
             liveness: Mutex::new(Liveness::new()),
             hosts: Mutex::new(Hosts::new()),
+            openings: Mutex::new(Openings::new()),
         }
+    }
+
+    /// Whether the node may open a session now.
+    pub(crate) fn admit(&self, node: NodeId) -> bool {
+        lock(&self.openings).admit(node, boot_time())
     }
 
     /// Carries a session that has just become the node's, and closes the one before it. `None`

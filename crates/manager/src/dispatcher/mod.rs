@@ -2,12 +2,14 @@
 //! replica; only what has to be agreed on (a session, a report) is proposed.
 //!
 //! [`hub`] knows the sessions this manager carries and tells each what changed for it;
-//! [`session`], [`assignments`] and [`status`] are the calls; [`fence`] says who may be served.
+//! [`session`], [`assignments`] and [`status`] are the calls; [`fence`] says who may be served, and
+//! [`openings`] how often.
 
 pub(crate) mod assignments;
 pub(crate) mod fence;
 mod hosts;
 pub(crate) mod hub;
+mod openings;
 mod session;
 mod status;
 

@@ -46,6 +46,11 @@ impl Dispatcher {
             )));
         }
 
+        if !self.core.hub.admit(node) {
+            return Err(Status::resource_exhausted(
+                "this node opens sessions too often: try again in some seconds",
+            ));
+        }
         let id: SessionId = IdSource::system().draw();
         self.propose(node, id, addr, request).await?;
         let present = || {

@@ -163,6 +163,28 @@ async fn a_node_that_moves_is_heard_at_the_manager_it_moved_to_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_opens_session_after_session_is_sent_away_and_changes_nothing() {
+    let (mut many, worker) = world().await;
+    let other = many.node(NodeRole::Worker).await;
+    let seat = &many.seats[1];
+    let mut client = DispatcherClient::new(seat.to(&many.credentials(worker, NodeRole::Worker)));
+    let begun = Instant::now();
+    for _ in 0..openings::MOST {
+        drop(client.session(opening()).await.unwrap());
+    }
+    let present = || seat.snapshot().node(&worker).unwrap().session.clone().unwrap().id;
+    let before = present();
+
+    let refused = client.session(opening()).await.unwrap_err();
+
+    assert!(begun.elapsed() < openings::WINDOW, "too slow to tell");
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert_eq!(present(), before);
+    Session::open(&many, seat, other).await.beat().await.unwrap();
+    many.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_comes_from_a_follower_and_only_its_own_node_reports_on_it() {
     let (mut many, worker) = world().await;
     let other = many.node(NodeRole::Worker).await;
