@@ -238,6 +238,9 @@ fn settings(spec: Option<v1::ClusterSpec>) -> Result<ClusterSpec, Status> {
         () if !spec.ca.external_cas.is_empty() => unserved("CAConfig.ExternalCAs"),
         () if !spec.ca.signing_cert.is_empty() => unserved("CAConfig.SigningCACert"),
         () if spec.ca.force_rotate != plain.ca.force_rotate => unserved("CAConfig.ForceRotate"),
+        () if spec.raft != plain.raft => {
+            unserved("Raft (snapshots are made by the size of the log)")
+        }
         () if spec.default_log_driver.is_some() => unserved("TaskDefaults.LogDriver"),
         () => Ok((*spec).clone()),
     }

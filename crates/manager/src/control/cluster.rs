@@ -86,6 +86,9 @@ pub(super) fn cluster(snapshot: &Snapshot) -> Result<&Cluster, Status> {
     Ok(cluster)
 }
 
+/// Why the store's settings of Docker's are refused.
+const RAFT: &str = "Raft (snapshots are made by the size of the log, elections have fixed times)";
+
 /// The new settings, with the key that is never shown, unless they ask for more than is served.
 fn served(old: &ClusterSpec, new: ClusterSpec) -> Result<ClusterSpec, Status> {
     let refused = |field: &str| Err(Status::unimplemented(format!("not supported yet: {field}")));
@@ -95,6 +98,7 @@ fn served(old: &ClusterSpec, new: ClusterSpec) -> Result<ClusterSpec, Status> {
         () if *signing_cert != old.ca.signing_cert => refused("CAConfig.SigningCACert"),
         () if !signing_key.expose().is_empty() => refused("CAConfig.SigningCAKey"),
         () if *force_rotate != old.ca.force_rotate => refused("CAConfig.ForceRotate"),
+        () if new.raft != old.raft => refused(RAFT),
         () if new.default_log_driver != old.default_log_driver => refused("TaskDefaults.LogDriver"),
         () => {
             let signing_key = old.ca.signing_key.clone();
@@ -203,12 +207,13 @@ mod tests {
             url: "https://ca".into(),
             ..ExternalCa::default()
         };
-        let asked: [(v1::UpdateClusterRequest, &str, Code); 4] = [
+        let asked: [(v1::UpdateClusterRequest, &str, Code); 5] = [
             (
                 update(&world, |it| it.ca.external_cas.push(external)),
                 "ExternalCAs",
                 Code::Unimplemented,
             ),
+            (update(&world, |it| it.raft.snapshot_interval = 9), "Raft", Code::Unimplemented),
             (update(&world, |it| it.ca.force_rotate = 1), "ForceRotate", Code::Unimplemented),
             (
                 update(&world, |it| it.ca.node_cert_expiry = Duration::from_secs(59)),

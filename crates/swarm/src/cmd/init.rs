@@ -42,9 +42,50 @@ pub(crate) struct Init {
     force_new_cluster: bool,
     #[command(flatten)]
     flags: ClusterFlags,
+    #[command(flatten)]
+    later: Later,
+}
+
+/// Docker's flags that are refused by name.
+#[derive(clap::Args, Debug)]
+struct Later {
+    /// Address to listen on (not taken here: `swarm daemon --listen-addr` sets it)
+    #[arg(long, value_name = "IP:PORT")]
+    listen_addr: Option<String>,
+    /// Address or interface of the traffic between nodes (not supported yet)
+    #[arg(long, value_name = "IP|INTERFACE")]
+    data_path_addr: Option<String>,
+    /// Port of the traffic between nodes (not supported yet)
+    #[arg(long, value_name = "PORT")]
+    data_path_port: Option<String>,
+    /// Subnets that networks are taken from (not supported yet)
+    #[arg(long, value_name = "CIDR")]
+    default_addr_pool: Vec<String>,
+    /// Size of those networks (not supported yet)
+    #[arg(long, value_name = "BITS")]
+    default_addr_pool_mask_length: Option<String>,
+}
+
+impl Later {
+    fn refuse(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.listen_addr.is_none(),
+            "not supported yet: --listen-addr; pass --listen-addr to `swarm daemon`"
+        );
+        for (flag, is_given) in [
+            ("--data-path-addr", self.data_path_addr.is_some()),
+            ("--data-path-port", self.data_path_port.is_some()),
+            ("--default-addr-pool", !self.default_addr_pool.is_empty()),
+            ("--default-addr-pool-mask-length", self.default_addr_pool_mask_length.is_some()),
+        ] {
+            anyhow::ensure!(!is_given, "not supported yet: {flag}");
+        }
+        Ok(())
+    }
 }
 
 pub(crate) async fn run(args: Init, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    args.later.refuse()?;
     if args.force_new_cluster {
         anyhow::ensure!(
             args.flags.is_empty(),

@@ -20,6 +20,9 @@ pub(crate) struct Join {
     /// Address to listen on as a manager (not taken here: `swarm daemon --listen-addr` sets it)
     #[arg(long, default_value = "", value_name = "IP:PORT", hide_default_value = true)]
     listen_addr: String,
+    /// Address or interface of the traffic between nodes (not supported yet)
+    #[arg(long, value_name = "IP|INTERFACE")]
+    data_path_addr: Option<String>,
     /// active, pause (takes no tasks) or drain (the same, and gives up those it has)
     #[arg(
         long,
@@ -34,6 +37,7 @@ pub(crate) struct Join {
 }
 
 pub(crate) async fn run(args: Join, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
+    anyhow::ensure!(args.data_path_addr.is_none(), "not supported yet: --data-path-addr");
     let joined = client
         .join(&Joining {
             token: args.token,

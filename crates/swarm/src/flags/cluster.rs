@@ -18,10 +18,10 @@ pub(crate) struct ClusterFlags {
     /// Life of the nodes' certificates, from their next renewal on
     #[arg(long, value_name = "DURATION", value_parser = grammar::duration)]
     cert_expiry: Option<Duration>,
-    /// Older raft snapshots kept; stored, but the newest is always enough
+    /// Older raft snapshots kept (not supported: the newest is enough)
     #[arg(long, value_name = "UINT")]
     max_snapshots: Option<u64>,
-    /// Raft entries between snapshots; stored, but they are made by the size of the log
+    /// Raft entries between snapshots (not supported: they are made by the size of the log)
     #[arg(long, value_name = "UINT")]
     snapshot_interval: Option<u64>,
     /// Authority outside the cluster (not supported yet)
@@ -42,6 +42,14 @@ impl ClusterFlags {
     /// When a flag is not supported yet.
     pub(crate) fn apply(&self, spec: &mut ClusterSpec) -> anyhow::Result<()> {
         anyhow::ensure!(self.external_ca.is_empty(), "not supported yet: --external-ca");
+        anyhow::ensure!(
+            self.max_snapshots.is_none(),
+            "not supported: --max-snapshots: the newest snapshot is kept, and checked when it is made"
+        );
+        anyhow::ensure!(
+            self.snapshot_interval.is_none(),
+            "not supported: --snapshot-interval: snapshots are made by the size of the log"
+        );
         if let Some(limit) = self.task_history_limit {
             spec.task_history_limit = limit;
         }
@@ -50,12 +58,6 @@ impl ClusterFlags {
         }
         if let Some(expiry) = self.cert_expiry {
             spec.ca.node_cert_expiry = expiry;
-        }
-        if let Some(kept) = self.max_snapshots {
-            spec.raft.keep_old_snapshots = kept;
-        }
-        if let Some(interval) = self.snapshot_interval {
-            spec.raft.snapshot_interval = interval;
         }
         Ok(())
     }
@@ -93,8 +95,6 @@ mod tests {
                 set(|it| it.heartbeat_period = Duration::from_secs(3)),
             ),
             (["--cert-expiry", "2h"], set(|it| it.ca.node_cert_expiry = Duration::from_secs(7200))),
-            (["--max-snapshots", "3"], set(|it| it.raft.keep_old_snapshots = 3)),
-            (["--snapshot-interval", "9"], set(|it| it.raft.snapshot_interval = 9)),
         ] {
             let mut spec = ClusterSpec::default();
 
@@ -106,11 +106,18 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_outside_is_refused_by_name() {
-        let asked = flags(&["--external-ca", "protocol=cfssl,url=https://ca"]);
+    fn what_would_have_no_effect_is_refused_by_name() {
+        for args in [
+            ["--external-ca", "protocol=cfssl,url=https://ca"],
+            ["--max-snapshots", "3"],
+            ["--snapshot-interval", "9"],
+        ] {
+            let mut spec = ClusterSpec::default();
 
-        let refusal = asked.apply(&mut ClusterSpec::default()).unwrap_err().to_string();
+            let refusal = flags(&args).apply(&mut spec).unwrap_err().to_string();
 
-        assert_eq!(refusal, "not supported yet: --external-ca");
+            assert!(refusal.starts_with("not supported") && refusal.contains(args[0]), "{refusal}");
+            assert_eq!(spec, ClusterSpec::default());
+        }
     }
 }

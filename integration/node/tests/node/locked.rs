@@ -180,9 +180,18 @@ fn settings_of_the_cluster_change_while_it_runs() {
     for (words, named) in [
         (["update", "--external-ca=protocol=cfssl,url=https://ca"], "--external-ca"),
         (["ca", "--rotate"], "--rotate"),
+        (["init", "--listen-addr=127.0.0.1:2377"], "--listen-addr"),
+        (["init", "--data-path-addr=eth0"], "--data-path-addr"),
+        (["init", "--data-path-port=4789"], "--data-path-port"),
+        (["init", "--default-addr-pool=10.20.0.0/16"], "--default-addr-pool"),
+        (["init", "--default-addr-pool-mask-length=26"], "--default-addr-pool-mask-length"),
     ] {
         let refused = node.swarm(&words);
         assert!(refused.stderr.contains(&format!("not supported yet: {named}")), "{refused}");
+    }
+    for words in [["update", "--max-snapshots=3"], ["update", "--snapshot-interval=9"]] {
+        let refused = node.swarm(&words);
+        assert!(refused.stderr.contains("not supported: --"), "{refused}");
     }
     assert!(node.swarm(&["update", "--cert-expiry", "59m"]).stderr.contains("1h0m0s"));
 }
