@@ -40,31 +40,70 @@ impl Stretch {
     }
 }
 
-/// What is on its way to a member, and what of it arrived. Dropping it gives up on the answer.
+/// What came of what was sent, for who asks for the same again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Known {
+    Arrived(Stretch),
+    /// The member has no such entry.
+    Lacks(Vote, Option<LogId>),
+}
+
+impl Known {
+    fn is_about(&self, append: &AppendEntriesRequest<Types>) -> bool {
+        match self {
+            Self::Arrived(stretch) => stretch.begins(append),
+            Self::Lacks(vote, after) => (*vote, *after) == (append.vote, append.prev_log_id),
+        }
+    }
+}
+
+/// What an append meets of what was sent before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Before {
+    Nothing,
+    /// The member has the first of its entries; the append has the rest only.
+    Arrived,
+    /// The member lacks the entry before them.
+    Conflict,
+}
+
+/// What is on its way to a member, and what came of it. Dropping it gives up on the answer.
 #[derive(Default)]
 pub(crate) struct Flight {
     sent: Option<(Stretch, AbortOnDropHandle<Result<Answer, Lost>>)>,
-    arrived: Option<Stretch>,
+    known: Option<Known>,
 }
 
 impl Flight {
-    /// Waits for what is on its way, if the append asks for that again, and takes out of the
-    /// append what the member has. Returns whether it has any. May be dropped at any moment.
-    pub(crate) async fn join(&mut self, append: &mut AppendEntriesRequest<Types>) -> bool {
-        let asked = append.prev_log_id;
-        self.arrived = self.arrived.filter(|arrived| arrived.begins(append));
-        if let Some(arrived) = self.arrived {
-            skip(append, arrived.last);
+    /// Waits for what is on its way, if the append asks for that again. May be dropped at any
+    /// moment.
+    pub(crate) async fn join(&mut self, append: &mut AppendEntriesRequest<Types>) -> Before {
+        use AppendEntriesResponse::{Conflict, Success};
+        let (vote, asked) = (append.vote, append.prev_log_id);
+        self.known = self.known.filter(|known| known.is_about(append));
+        if let Some(Known::Arrived(stretch)) = self.known {
+            skip(append, stretch.last);
         }
         if let Some((stretch, answer)) = &mut self.sent
             && stretch.begins(append)
-            && let Ok(Ok(Answer::Append(AppendEntriesResponse::Success))) = answer.await
         {
-            self.arrived = Some(Stretch { after: asked, ..*stretch });
-            skip(append, stretch.last);
+            match answer.await {
+                Ok(Ok(Answer::Append(Success))) => {
+                    skip(append, stretch.last);
+                    self.known = Some(Known::Arrived(Stretch { after: asked, ..*stretch }));
+                }
+                Ok(Ok(Answer::Append(Conflict))) if self.known.is_none() => {
+                    self.known = Some(Known::Lacks(vote, asked));
+                }
+                _ => {}
+            }
         }
         self.sent = None;
-        self.arrived.is_some()
+        match self.known {
+            None => Before::Nothing,
+            Some(Known::Arrived(_)) => Before::Arrived,
+            Some(Known::Lacks(..)) => Before::Conflict,
+        }
     }
 
     /// Sends entries, and waits for the answer; it is waited for further when this is dropped.

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::dial::Lost;
 use crate::fault::Fault;
-use crate::flight::{Flight, Stretch};
+use crate::flight::{Before, Flight, Stretch};
 use crate::leadership::{Leadership, Voice};
 use crate::link::Link;
 use crate::message::{Answer, Ask};
@@ -108,22 +108,31 @@ impl RaftNetwork<Types> for Client {
     async fn append_entries(
         &mut self,
         mut append: AppendEntriesRequest<Types>,
-        _: RPCOption,
+        option: RPCOption,
     ) -> Result<AppendEntriesResponse<MemberId>, Failed> {
         if *self.network.voice.borrow() == Voice::Silent {
             self.flight.forget();
             return Err(failed(&Lost::Unreached("without a quorum this member is silent".into())));
         }
-        let arrived = self.flight.join(&mut append).await;
+        let before = self.flight.join(&mut append).await;
         let quorum = matches!(*self.network.leadership.borrow(), Leadership::Leader { .. });
         let (link, to, member) = (self.network.link.clone(), self.to, self.member.clone());
         let patience = self.network.heartbeat * IN_FLIGHT;
+        if before == Before::Conflict {
+            // Asked once more, without the entries: that is answered in time, and proves it.
+            let bare = AppendEntriesRequest { entries: Vec::new(), ..append.clone() };
+            let ask = Ask::Append { entries: bare, quorum };
+            if let Answer::Append(AppendEntriesResponse::Conflict) = self.ask(ask, &option).await? {
+                return Ok(AppendEntriesResponse::Conflict);
+            }
+            self.flight.forget();
+        }
         let stretch = Stretch::of(&append);
         let ask = Ask::Append { entries: append, quorum };
         let answer = async move { link.ask((to, &member), &ask, patience).await };
         match self.flight.send(stretch, answer).await.map_err(|lost| failed(&lost))? {
             // It is about other entries than openraft asked for.
-            Answer::Append(AppendEntriesResponse::Conflict) if arrived => {
+            Answer::Append(AppendEntriesResponse::Conflict) if before == Before::Arrived => {
                 self.flight.forget();
                 Err(failed(&Lost::Silent("the member lost what it had".into())))
             }

@@ -71,3 +71,18 @@ async fn a_member_far_behind_catches_up_over_a_slow_line() {
     eventually("it follows", || has("small")).await;
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_added_over_a_slow_line() {
+    let mut cluster = Cluster::of(1, 63, Limits::default()).await;
+    for number in 0..20 {
+        cluster.put(0, &format!("large-{number}"), &[b'x'; 60_000]).await;
+    }
+    cluster.net.throttle(800_000);
+
+    cluster.join(1).await;
+    cluster.add(1).await;
+
+    assert!(get(&cluster.read(1).await, "large-19").is_some());
+    cluster.end().await;
+}
