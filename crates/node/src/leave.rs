@@ -1,14 +1,22 @@
 //! `Leave`: the node ends its tasks and forgets its cluster.
 //!
-//! The cluster keeps the Node object until somebody removes it. `node.toml` goes before what lies
-//! beside it, so that a node which is interrupted is either still a member or of no cluster.
+//! The cluster keeps the Node object until somebody removes it; a manager's place among those that
+//! vote goes first. `node.toml` goes before what lies beside it, so that a node which is
+//! interrupted is either still a member or of no cluster.
 
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use swarm_raft::{MembershipError, Raft};
+use swarm_types::NodeId;
 
 use crate::member::OWN;
 use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError};
+
+/// How long the other managers may take to let this one go.
+const PARTING: Duration = Duration::from_secs(8);
 
 /// What a manager's node does with what only it may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +46,14 @@ impl Inner {
         if manages && insistence == Insistence::Asked {
             return Err(NodeError::ManagerStays);
         }
+        if let Some(member) = slot.as_ref()
+            && let Some(managing) = &member.managing
+        {
+            tokio::select! {
+                () = part(&managing.raft, member.membership.node) => {}
+                () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+            }
+        }
         match slot.take() {
             Some(member) => {
                 self.control.close();
@@ -64,4 +80,22 @@ impl Inner {
         tracing::info!("left the cluster");
         Ok(())
     }
+}
+
+/// Has the other managers go on without this one: a member that is gone for good would count when
+/// they look for a majority. Where they do not answer it leaves all the same.
+async fn part(raft: &Raft, node: NodeId) {
+    if raft.info().members.len() < 2 {
+        return;
+    }
+    let deadline = Instant::now() + PARTING;
+    if let Err(error) = withdraw(raft, node, deadline).await {
+        tracing::warn!(%error, "the other managers still count this one: demote it there");
+    }
+}
+
+async fn withdraw(raft: &Raft, node: NodeId, deadline: Instant) -> Result<(), MembershipError> {
+    // Who is removed while leading never hears that it was.
+    raft.hand_over(deadline).await?;
+    raft.remove(node, deadline).await
 }

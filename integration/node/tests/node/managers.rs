@@ -223,3 +223,24 @@ fn a_force_that_is_killed_anywhere_is_told_again_and_loses_nothing() {
         statuses(&first, &["Leader"]);
     }
 }
+
+/// Of two managers, either may go: the other is a majority then.
+#[test]
+fn a_manager_that_is_made_to_leave_leaves_a_cluster_that_goes_on() {
+    for leader_goes in [false, true] {
+        let (first, second) = pair();
+        let (goes, stays) = if leader_goes { (&first, &second) } else { (&second, &first) };
+        let id = goes.swarm(&["info", "--format", "{{.Swarm.NodeID}}"]).ok().to_owned();
+        assert!(goes.swarm(&["leave"]).refusal().contains("--force"));
+
+        assert_eq!(goes.swarm(&["leave", "--force"]).ok(), "Node left the swarm.");
+
+        writes(stays, "after");
+        let _ = stays.swarm(&["node", "demote", &id]).ok();
+        until("it can be removed", || {
+            let removed = stays.swarm(&["node", "rm", "--force", &id]);
+            if removed.code == Some(0) { Ok(()) } else { Err(removed.to_string()) }
+        });
+        all_ready(stays, 1);
+    }
+}
