@@ -6,6 +6,9 @@ use tonic::{Response, Status};
 
 use crate::access::Caller;
 
+/// Most characters of a part that are shown.
+const MOST_SHOWN: usize = 256;
+
 /// The trace of one call. Left when it is dropped, so also for a caller who hangs up: the
 /// change may go on without him.
 #[derive(Debug)]
@@ -50,6 +53,28 @@ impl Drop for Audit {
     }
 }
 
+/// What a caller wrote is shown before anybody knows who calls: a stranger must not fill the log.
 fn shown(part: &Result<impl Display, Status>) -> String {
-    part.as_ref().map_or_else(|refusal| refusal.message().to_owned(), ToString::to_string)
+    let whole =
+        part.as_ref().map_or_else(|refusal| refusal.message().to_owned(), ToString::to_string);
+    match whole.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}...", &whole[..end]),
+        None => whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_caller_fills_the_log() {
+        let short: Result<&str, Status> = Ok("web");
+        let long: Result<String, Status> = Ok("\u{fc}".repeat(1 << 20));
+        let refused: Result<&str, Status> = Err(Status::not_found("n".repeat(1 << 20)));
+
+        assert_eq!(shown(&short), "web");
+        assert_eq!(shown(&long), format!("{}...", "\u{fc}".repeat(MOST_SHOWN)));
+        assert_eq!(shown(&refused), format!("{}...", "n".repeat(MOST_SHOWN)));
+    }
 }

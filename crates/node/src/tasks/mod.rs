@@ -99,7 +99,8 @@ impl Tasks {
                     let _ = sender.send_timeout(stops, LAST_WORD).await;
                 }
                 done = work => if let Err(refusal) = done {
-                    let _ = sender.send(Err(refusal)).await;
+                    // Who does not read must not hold the node when it stops.
+                    let _ = sender.send_timeout(Err(refusal), LAST_WORD).await;
                 }
             }
         });
