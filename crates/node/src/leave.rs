@@ -46,12 +46,14 @@ impl Inner {
         if manages && insistence == Insistence::Asked {
             return Err(NodeError::ManagerStays);
         }
-        if let Some(member) = slot.as_ref()
-            && let Some(managing) = &member.managing
-        {
-            tokio::select! {
-                () = part(&managing.raft, member.membership.node) => {}
-                () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+        if let Some(member) = slot.as_mut() {
+            // What keeps a manager among the others would have it let in again.
+            member.end_upkeep();
+            if let Some(managing) = &member.managing {
+                tokio::select! {
+                    () = part(&managing.raft, member.membership.node) => {}
+                    () = self.stopping.cancelled() => return Err(NodeError::Stopping),
+                }
             }
         }
         match slot.take() {

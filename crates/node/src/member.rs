@@ -41,7 +41,7 @@ pub(crate) struct Member {
     pub(crate) agent: Agent,
     /// What goes on for as long as the member does: renewal, changes of its role, and of a
     /// manager its admission and its key file.
-    _upkeep: [Option<DropGuard>; 4],
+    upkeep: [Option<DropGuard>; 4],
 }
 
 /// What a node shows to others and trusts in them, as it is on disk.
@@ -57,6 +57,11 @@ impl Member {
         if let Some(managing) = self.managing {
             managing.stop().await;
         }
+    }
+
+    /// Leaves the member as it is from here on.
+    pub(crate) fn end_upkeep(&mut self) {
+        self.upkeep = Default::default();
     }
 
     /// Ends the node's tasks, and stops as [`Member::stop`].
@@ -172,7 +177,7 @@ impl Inner {
                 let renewal = self.renew_papers(papers.credentials, managing.as_ref(), &agent);
                 let unlock_key = self.follow_unlock_key(managing.as_ref());
                 let upkeep = [Some(renewal), Some(role), admission, unlock_key];
-                let member = Member { membership, managing, agent, _upkeep: upkeep };
+                let member = Member { membership, managing, agent, upkeep };
                 self.watch(&member);
                 Ok(member)
             }
@@ -286,13 +291,16 @@ impl Inner {
                 }
             };
             let failure = tokio::select! {
-                failure = managing => failure,
+                // The agent is stopped before the manager: whoever looks only when both have
+                // stopped must not take that for a failure.
+                biased;
+                () = inner.stopping.cancelled() => return,
                 ended = ended(&mut agent) => match ended {
                     Some(why) => NodeError::Agent { why },
                     // It was stopped: the node leaves its cluster.
                     None => return,
                 },
-                () = inner.stopping.cancelled() => return,
+                failure = managing => failure,
             };
             inner.failure.send_replace(Some(Arc::new(failure)));
         });
