@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use swarm_crypto::seal::{Key, Sealer};
-use swarm_raft::{Lane, Leadership, Limits, Options, Raft};
+use swarm_raft::{Lane, Leadership, Options, Raft};
 use swarm_types::object::Meta;
 use swarm_types::object::service::Endpoint;
 use swarm_types::spec::Annotations;
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Failure> {
     let node = IdSource::system().draw::<NodeId>();
     let mut options = Options::new(dir.path().join("raft"), node, "127.0.0.1:2377".into());
     // Only the snapshot that is measured is wanted.
-    options.limits = Limits { snapshot_after: u64::MAX, ..Limits::default() };
+    options.limits.snapshot_after = u64::MAX;
     let sealer = Sealer::new(&Key::generate(), 1);
     let mut ids = IdSource::system();
     let raft = Raft::bootstrap(options.clone(), sealer.clone(), config(&mut ids)).await?;

@@ -180,7 +180,10 @@ async fn complete(
         return;
     }
     match log.complete().await {
-        Ok(()) => noted.store(true, Ordering::Relaxed),
+        Ok(()) => {
+            noted.store(true, Ordering::Relaxed);
+            tracing::info!("the store is complete");
+        }
         Err(_) => tracing::debug!("the store stopped before it was complete"),
     }
 }

@@ -79,7 +79,7 @@ impl Door {
                 let response = self.raft.openraft().vote(ballot).await;
                 Answer::Vote(response.map_err(|error| stopped(&error))?)
             }
-            Ask::Ping => Answer::Done,
+            Ask::Ping => Answer::Here { votes: self.raft.votes() },
             Ask::Held(id) => Answer::Held(self.raft.snapshots().held(&id)),
             Ask::Ready if self.raft.is_complete() => Answer::Done,
             Ask::Ready => Answer::Failed(Failure::Busy(RETRY_AFTER)),

@@ -12,8 +12,8 @@ use swarm_types::{NodeId, Refusal};
 
 /// How a manager whose store cannot be trusted goes on; part of every such error.
 const REJOIN: &str = "do not repair it by hand: restore the whole state directory from a backup, \
-                      or, where other managers hold the cluster, move it away and join again as a \
-                      new member";
+                      or, where other managers hold the cluster, move the folder `raft` in it away \
+                      and start again as a new member";
 
 /// Why the store does not open. Nothing was changed by trying.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +143,7 @@ impl StopReason {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProposeError {
     /// Nothing was written here. Retry at the leader, when there is one.
-    #[error("not the leader{}", named(leader.as_ref()))]
+    #[error("{}", not_leader(leader.as_ref()))]
     NotLeader {
         /// Who leads, as far as is known.
         leader: Option<NodeId>,
@@ -180,7 +180,7 @@ pub enum ProposeError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
     /// Another member leads.
-    #[error("not the leader{}", named(leader.as_ref()))]
+    #[error("{}", not_leader(leader.as_ref()))]
     NotLeader {
         /// Who leads, as far as is known.
         leader: Option<NodeId>,
@@ -212,7 +212,7 @@ pub enum ReadError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MembershipError {
     /// Nobody is known to lead, or that one does; nothing was changed.
-    #[error("not the leader{}", named(leader.as_ref()))]
+    #[error("{}", not_leader(leader.as_ref()))]
     NotLeader {
         /// Who leads, as far as is known.
         leader: Option<NodeId>,
@@ -246,6 +246,12 @@ pub enum MembershipError {
         /// The newcomer.
         node: NodeId,
     },
+    /// The member was a voter, and was removed: its number does not come back.
+    #[error("the manager of node {node} was removed meanwhile: it comes back with an empty store")]
+    Removed {
+        /// Its node.
+        node: NodeId,
+    },
     /// There would be no manager left.
     #[error("this is the last manager; removing it would end the cluster")]
     LastManager,
@@ -266,8 +272,15 @@ pub enum MembershipError {
     Stopped(#[from] StopReason),
 }
 
-fn named(leader: Option<&NodeId>) -> String {
-    leader.map_or_else(|| "; none is known".into(), |leader| format!("; node {leader} is"))
+fn not_leader(leader: Option<&NodeId>) -> String {
+    match leader {
+        Some(leader) => format!("not the leader; node {leader} is"),
+        None => {
+            "the swarm has no leader: too few managers may be online; `swarm info` tells which \
+                 answer"
+                .to_owned()
+        }
+    }
 }
 
 fn list(nodes: &[NodeId]) -> String {

@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Behind(NodeId),
     /// The node is not at that address, and why.
     Unreachable(NodeId, String, String),
+    /// The node's member was removed.
+    Removed(NodeId),
     /// It would leave no manager.
     LastManager,
 }
@@ -63,6 +65,7 @@ impl From<Failure> for ProposeError {
             Failure::NoQuorum(..)
             | Failure::Behind(_)
             | Failure::Unreachable(..)
+            | Failure::Removed(_)
             | Failure::LastManager => Self::Unknown { waited: Duration::ZERO },
         }
     }
@@ -89,6 +92,7 @@ impl From<MembershipError> for Failure {
             }
             MembershipError::Behind { node } => Self::Behind(node),
             MembershipError::Unreachable { node, addr, why } => Self::Unreachable(node, addr, why),
+            MembershipError::Removed { node } => Self::Removed(node),
             MembershipError::LastManager => Self::LastManager,
             MembershipError::Busy { retry_after } => Self::Busy(retry_after),
             MembershipError::Unknown { waited } => Self::Unknown(waited),
@@ -108,6 +112,7 @@ impl From<Failure> for MembershipError {
             }
             Failure::Behind(node) => Self::Behind { node },
             Failure::Unreachable(node, addr, why) => Self::Unreachable { node, addr, why },
+            Failure::Removed(node) => Self::Removed { node },
             Failure::LastManager => Self::LastManager,
             // No answer to a change of the members.
             Failure::TooLarge(..) | Failure::Refused(_) => Self::Unknown { waited: Duration::ZERO },
@@ -123,7 +128,7 @@ impl From<StopReason> for Failure {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FailureRecord {
-    #[prost(oneof = "FailureKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "FailureKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     kind: Option<FailureKind>,
 }
 
@@ -148,6 +153,8 @@ enum FailureKind {
     LastManager(bool),
     #[prost(message, tag = "9")]
     Unreachable(UnreachableRecord),
+    #[prost(string, tag = "10")]
+    Removed(String),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -197,6 +204,7 @@ impl From<&Failure> for FailureRecord {
                 needed: *needed,
             }),
             Failure::Behind(node) => FailureKind::Behind(node.to_string()),
+            Failure::Removed(node) => FailureKind::Removed(node.to_string()),
             Failure::LastManager => FailureKind::LastManager(true),
             Failure::Unreachable(node, addr, why) => {
                 let (addr, why) = (addr.clone(), why.clone());
@@ -225,6 +233,7 @@ impl TryFrom<FailureRecord> for Failure {
                 Self::NoQuorum(reachable.collect::<Result<_, _>>()?, needed)
             }
             FailureKind::Behind(text) => Self::Behind(node(&text)?),
+            FailureKind::Removed(text) => Self::Removed(node(&text)?),
             FailureKind::LastManager(_) => Self::LastManager,
             FailureKind::Unreachable(UnreachableRecord { node: text, addr, why }) => {
                 Self::Unreachable(node(&text)?, addr, why)

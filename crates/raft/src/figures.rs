@@ -1,7 +1,11 @@
 //! What monitoring wants to know of how fast the store is. Where it stands says [`crate::Info`].
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, Registry};
+
+use crate::type_config::MemberId;
 
 /// Counts what happens from the opening of the store on; cheap to clone.
 #[derive(Clone, Debug)]
@@ -13,6 +17,9 @@ pub(crate) struct Figures {
     pub(crate) syncs: Histogram,
     /// Writing a snapshot, in seconds.
     pub(crate) snapshots: Histogram,
+    leader_changes: IntCounter,
+    /// The leader that was seen last, with its term.
+    leader: Arc<Mutex<Option<(u64, MemberId)>>>,
 }
 
 impl Default for Figures {
@@ -28,6 +35,8 @@ impl Default for Figures {
             commits: histogram(&registry, "swarm_raft_commit_seconds", commits, short()),
             syncs: histogram(&registry, "swarm_raft_log_sync_seconds", syncs, short()),
             snapshots: histogram(&registry, "swarm_raft_snapshot_seconds", snapshots, long()),
+            leader_changes: leader_changes(&registry),
+            leader: Arc::default(),
             registry,
         }
     }
@@ -50,7 +59,23 @@ fn histogram(
     histogram
 }
 
+#[expect(clippy::expect_used, reason = "the name is a constant, which a test goes through")]
+fn leader_changes(registry: &Registry) -> IntCounter {
+    let help = "Elections whose winner this store has seen.";
+    let counter = IntCounter::new("swarm_raft_leader_changes_total", help).expect("a valid name");
+    registry.register(Box::new(counter.clone())).expect("a name of its own");
+    counter
+}
+
 impl Figures {
+    /// Takes note of who leads, and counts it when that is another one, or the same one anew.
+    pub(crate) fn led_by(&self, term: u64, leader: MemberId) {
+        let mut before = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.replace((term, leader)) != Some((term, leader)) {
+            self.leader_changes.inc();
+        }
+    }
+
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }

@@ -72,6 +72,8 @@ pub(crate) enum Before {
 pub(crate) struct Flight {
     sent: Option<(Stretch, AbortOnDropHandle<Result<Answer, Lost>>)>,
     known: Option<Known>,
+    /// The last entry that was sent.
+    newest: Option<LogId>,
 }
 
 impl Flight {
@@ -120,9 +122,17 @@ impl Flight {
         answered.unwrap_or_else(|ended| Err(Lost::Silent(ended.to_string())))
     }
 
-    /// Forgets everything: the member has other entries than was thought.
+    /// Whether nothing of this was sent before, so that the member answers once it wrote it. What
+    /// others sent it is not known: whatever comes first may be there.
+    pub(crate) fn is_new(&mut self, stretch: &Stretch) -> bool {
+        let new = self.newest.is_some() && stretch.after >= self.newest;
+        self.newest = self.newest.max(Some(stretch.last));
+        new
+    }
+
+    /// Forgets what came of everything: the member has other entries than was thought.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self { newest: self.newest, ..Self::default() };
     }
 }
 
@@ -130,4 +140,30 @@ impl Flight {
 fn skip(append: &mut AppendEntriesRequest<Types>, last: LogId) {
     append.prev_log_id = Some(last);
     append.entries.retain(|entry| entry.log_id.index > last.index);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::type_config::LeaderId;
+
+    #[test]
+    fn only_what_was_never_sent_is_new() {
+        let mut flight = Flight::default();
+        let entry = |index| LogId::new(LeaderId::new(3, 1), index);
+        let mut is_new = |after, last| {
+            let vote = Vote::new_committed(3, 1);
+            let stretch = Stretch { vote, after: Some(entry(after)), last: entry(last) };
+            let new = flight.is_new(&stretch);
+            flight.forget();
+            new
+        };
+
+        assert!(!is_new(4, 6), "another leader may have sent it");
+        assert!(is_new(6, 7));
+        assert!(!is_new(6, 7), "again");
+        assert!(!is_new(6, 9), "again, with more");
+        assert!(!is_new(1, 9), "what it has is looked for further back");
+        assert!(is_new(9, 12) && is_new(12, 13));
+    }
 }

@@ -24,6 +24,15 @@ impl Raft {
     ///
     /// [`MembershipError::NotLeader`] when nobody took it by the deadline: this member leads on.
     pub async fn hand_over(&self, deadline: Instant) -> Result<(), MembershipError> {
+        self.hand_over_to(None, deadline).await
+    }
+
+    /// Hands leadership to that voter, or to the one that has most.
+    pub(crate) async fn hand_over_to(
+        &self,
+        chosen: Option<MemberId>,
+        deadline: Instant,
+    ) -> Result<(), MembershipError> {
         let busy = || MembershipError::Busy { retry_after: RETRY_AFTER };
         let turn = timeout_at(deadline.into(), self.0.turn.lock()).await;
         let _turn = turn.map_err(|_| busy())?;
@@ -32,13 +41,22 @@ impl Raft {
         {
             return Ok(());
         }
-        self.hand_over_here(deadline).await
+        self.leave_to(chosen, deadline).await
     }
 
+    /// For who holds the turn.
     pub(crate) async fn hand_over_here(&self, deadline: Instant) -> Result<(), MembershipError> {
+        self.leave_to(None, deadline).await
+    }
+
+    async fn leave_to(
+        &self,
+        chosen: Option<MemberId>,
+        deadline: Instant,
+    ) -> Result<(), MembershipError> {
         let _office = Leaving(self);
         self.0.office.send_replace(Office::Closing);
-        let Some((heir, member)) = self.heir(deadline).await else {
+        let Some((heir, member)) = self.heir(chosen, deadline).await else {
             return Err(MembershipError::NotLeader { leader: None });
         };
         // Nobody votes while it hears a leader, so this one falls silent for a lease.
@@ -61,15 +79,19 @@ impl Raft {
     }
 
     /// The voter to lead next, once everything that was begun is agreed on and it has it.
-    async fn heir(&self, deadline: Instant) -> Option<(MemberId, Member)> {
+    async fn heir(
+        &self,
+        chosen: Option<MemberId>,
+        deadline: Instant,
+    ) -> Option<(MemberId, Member)> {
         let end = (Instant::now() + self.0.lease).min(deadline);
         loop {
             let metrics = self.0.raft.metrics().borrow().clone();
             let membership = metrics.membership_config.membership();
             let reachable = self.0.link.reachable(self.0.lease);
             let voters = membership.voter_ids().filter(|id| *id != self.0.member);
-            let best = voters.filter(|id| reachable.contains(id));
-            let best = best.max_by_key(|id| matched(&metrics, *id));
+            let fit = |id: &MemberId| chosen.is_none_or(|it| it == *id) && reachable.contains(id);
+            let best = voters.filter(fit).max_by_key(|id| matched(&metrics, *id));
             let ready =
                 |id: MemberId| self.0.lanes.is_idle() && matched(&metrics, id) >= last(&metrics);
             if best.is_some_and(ready) || Instant::now() >= end {

@@ -103,13 +103,13 @@ impl Leaderships {
     pub(crate) async fn run(mut self) {
         let (mut confirmed, mut alone) = (None, None);
         let (mut metrics, mut seen) = (self.metrics.borrow_and_update().clone(), Instant::now());
-        self.tell_members(&metrics);
+        self.note(&metrics);
         loop {
             // The age of an acknowledgement is as of when raft told it: nothing new means that it
             // has grown older.
             if self.metrics.has_changed().unwrap_or(false) {
                 (metrics, seen) = (self.metrics.borrow_and_update().clone(), Instant::now());
-                self.tell_members(&metrics);
+                self.note(&metrics);
             }
             if let Err(fatal) = &metrics.running_state {
                 self.proposer.fault.raise(StopReason::Raft(fatal.to_string()));
@@ -185,7 +185,11 @@ impl Leaderships {
         }
     }
 
-    fn tell_members(&self, metrics: &Metrics) {
+    /// Tells who the members are, and counts who leads them.
+    fn note(&self, metrics: &Metrics) {
+        if let Some(leader) = metrics.current_leader {
+            self.proposer.log.figures().led_by(metrics.current_term, leader);
+        }
         let membership = metrics.membership_config.membership();
         self.members.send_if_modified(|told| {
             let changed = !membership.nodes().eq(told.iter());

@@ -39,11 +39,14 @@ mod members;
 mod message;
 mod network;
 mod options;
+mod pace;
 mod propose;
 mod raft;
 mod read;
 mod record;
+mod relief;
 mod reseal;
+mod settle;
 mod snapshot;
 #[cfg(test)]
 mod tests;

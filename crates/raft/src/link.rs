@@ -1,15 +1,17 @@
-//! Asks other members, and remembers when they last answered.
+//! Asks other members, and remembers when they last answered and how long they took to write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use openraft::raft::AppendEntriesResponse;
 use swarm_proto::v1::RaftFrame;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use crate::dial::{Dial, Lost};
 use crate::message::{Answer, Ask};
+use crate::pace::Pace;
 use crate::snapshot::Part;
 use crate::type_config::{Member, MemberId};
 
@@ -25,11 +27,12 @@ pub(crate) struct Link {
     me: MemberId,
     epoch: u64,
     heard: Arc<Mutex<BTreeMap<MemberId, Instant>>>,
+    paces: Arc<Mutex<BTreeMap<MemberId, Pace>>>,
 }
 
 impl Link {
     pub(crate) fn new(dial: Dial, me: MemberId, epoch: u64) -> Self {
-        Self { dial, me, epoch, heard: Arc::default() }
+        Self { dial, me, epoch, heard: Arc::default(), paces: Arc::default() }
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -56,6 +59,26 @@ impl Link {
         let answered = timeout(patience, self.dial.0.call(&member.addr, frame)).await;
         let late = |_| Lost::Silent(format!("within {} ms", patience.as_millis()));
         self.opened(to, answered.map_err(late)??)
+    }
+
+    /// The same with entries the member was never sent, so that it answers once they are on its
+    /// disk. One that did not write them in time is not known to be fast any more.
+    pub(crate) async fn ask_to_write(
+        &self,
+        (to, member): (MemberId, &Member),
+        ask: &Ask,
+        patience: Duration,
+    ) -> Result<Answer, Lost> {
+        let began = Instant::now();
+        let answered = self.ask((to, member), ask, patience).await;
+        let mut paces = self.paces();
+        match answered {
+            Ok(Answer::Append(AppendEntriesResponse::Success)) => {
+                paces.entry(to).or_default().note(began.elapsed());
+            }
+            _ => drop(paces.remove(&to)),
+        }
+        answered
     }
 
     /// Sends a snapshot as `parts` brings it.
@@ -114,6 +137,26 @@ impl Link {
         let mut heard = self.heard();
         heard.retain(|_, at| now.saturating_duration_since(*at) <= within);
         heard.keys().copied().chain([self.me]).collect()
+    }
+
+    /// Those among these, heard within that time, of which is known what they take to write at
+    /// most; the fastest first. What is known of any other member is forgotten.
+    pub(crate) fn fastest(
+        &self,
+        among: &BTreeSet<MemberId>,
+        within: Duration,
+    ) -> Vec<(MemberId, Duration)> {
+        let reachable = self.reachable(within);
+        let mut paces = self.paces();
+        paces.retain(|id, _| among.contains(id));
+        let known = paces.iter().filter(|(id, _)| reachable.contains(id));
+        let mut known: Vec<_> = known.filter_map(|(id, it)| Some((*id, it.most()?))).collect();
+        known.sort_unstable_by_key(|(_, most)| *most);
+        known
+    }
+
+    fn paces(&self) -> std::sync::MutexGuard<'_, BTreeMap<MemberId, Pace>> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn heard(&self) -> std::sync::MutexGuard<'_, BTreeMap<MemberId, Instant>> {

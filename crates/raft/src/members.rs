@@ -5,7 +5,9 @@
 //! change may be repeated; what is so already is not done again.
 //!
 //! A member's number stands for its vote memory. A node that comes with another number has lost
-//! it, so its old member goes before the new one is let in.
+//! it, so its old member goes before the new one is let in. A voter that was removed does not come
+//! back under its number: it may have stood again and again since, and the term it came to would
+//! end the leader's office.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -13,17 +15,17 @@ use std::time::{Duration, Instant};
 use openraft::error::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{ChangeMembers, RaftMetrics, ServerState};
 use swarm_types::NodeId;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout_at};
 
 use crate::dial::Lost;
 use crate::error::MembershipError;
-use crate::fault::Fault;
+use crate::failure::Failure;
 use crate::leadership::Leadership;
 use crate::message::{Answer, Ask, Change};
 use crate::propose::other;
 use crate::raft::Raft;
-use crate::type_config::{Member, MemberId, Membership, Types};
+use crate::settle::finish_last;
+use crate::type_config::{Member, MemberId, Membership};
 
 /// Changes that may wait for their turn.
 pub(crate) const CHANGES: usize = 16;
@@ -40,11 +42,13 @@ pub(crate) type Metrics = RaftMetrics<MemberId, Member>;
 
 impl Raft {
     /// Makes the member a voter, if it answers at its address: it is told everything first, and a
-    /// member of the same node with another number is removed. Asks the leader when this member does not lead.
+    /// member of the same node with another number is removed. Asks the leader when this member does
+    /// not lead.
     ///
     /// # Errors
     ///
-    /// [`MembershipError`].
+    /// [`MembershipError`]; [`MembershipError::Removed`] says that the member's store is of no use
+    /// any more.
     pub async fn add(
         &self,
         id: MemberId,
@@ -167,7 +171,10 @@ impl Raft {
         if known == Some(&member) && membership.voter_ids().any(|voter| voter == id) {
             return Ok(());
         }
-        self.dial_back(id, &member, deadline).await?;
+        let voted = self.dial_back(id, &member, deadline).await?;
+        if known.is_none() && voted {
+            self.refuse_removed(id, member.node, deadline).await?;
+        }
         let lost = membership.nodes().filter(|(old, it)| it.node == member.node && **old != id);
         let lost: Vec<MemberId> = lost.map(|(old, _)| *old).collect();
         for old in lost {
@@ -189,22 +196,46 @@ impl Raft {
         self.agree(ChangeMembers::AddVoterIds(BTreeSet::from([id])), deadline).await
     }
 
-    /// Refuses a member that does not answer where it says it is.
+    /// Refuses a voter that is no member any more. What it gives up then cannot be had back, so
+    /// this leader makes sure first that it leads still.
+    async fn refuse_removed(
+        &self,
+        id: MemberId,
+        node: NodeId,
+        deadline: Instant,
+    ) -> Result<(), MembershipError> {
+        let asked = self.read_index(deadline).await;
+        asked.map_err(|error| MembershipError::from(Failure::from(error)))?;
+        match self.membership().get_node(&id) {
+            Some(_) => Ok(()),
+            None => Err(MembershipError::Removed { node }),
+        }
+    }
+
+    /// Refuses a member that does not answer where it says it is. Tells whether it is a voter, as
+    /// far as it knows.
     async fn dial_back(
         &self,
         id: MemberId,
         member: &Member,
         deadline: Instant,
-    ) -> Result<(), MembershipError> {
+    ) -> Result<bool, MembershipError> {
         let patience = deadline.saturating_duration_since(Instant::now()).min(DIAL_BACK);
         match self.0.link.ask((id, member), &Ask::Ping, patience).await {
-            Ok(_) => Ok(()),
+            Ok(Answer::Here { votes }) => Ok(votes),
+            Ok(_) => Ok(false),
             Err(lost) => Err(MembershipError::Unreachable {
                 node: member.node,
                 addr: member.addr.clone(),
                 why: lost.to_string(),
             }),
         }
+    }
+
+    /// Whether this member is a voter, as far as it knows.
+    #[must_use]
+    pub fn votes(&self) -> bool {
+        self.membership().voter_ids().any(|voter| voter == self.0.member)
     }
 
     async fn remove_here(&self, node: NodeId, deadline: Instant) -> Result<(), MembershipError> {
@@ -353,38 +384,4 @@ pub(crate) fn last(now: &Metrics) -> u64 {
 pub(crate) fn matched(now: &Metrics, id: MemberId) -> u64 {
     let replication = now.replication.as_ref().and_then(|all| all.get(&id));
     replication.and_then(Option::as_ref).map_or(0, |matched| matched.index + 1)
-}
-
-/// Ends a change that an earlier leader left half done.
-fn finish_last() -> ChangeMembers<MemberId, Member> {
-    ChangeMembers::AddVoterIds(BTreeSet::new())
-}
-
-/// Ends what an earlier leader left half done, whenever this member begins to lead.
-pub(crate) async fn settle(
-    raft: openraft::Raft<Types>,
-    mut leadership: watch::Receiver<Leadership>,
-    fault: Fault,
-) {
-    let half = |raft: &openraft::Raft<Types>| {
-        let metrics = raft.metrics();
-        let joint = metrics.borrow().membership_config.membership().get_joint_config().len();
-        joint > 1
-    };
-    loop {
-        let leads = leadership.wait_for(|now| matches!(now, Leadership::Leader { .. }));
-        let Ok(led) = leads.await.map(|led| *led) else { return };
-        let mut lost = leadership.clone();
-        tokio::select! {
-            ended = raft.change_membership(finish_last(), false), if half(&raft) => {
-                tracing::info!(ended = ended.is_ok(), "a membership that was left half done");
-            }
-            _ = fault.raised() => return,
-            _ = lost.wait_for(|now| *now != led) => continue,
-        }
-        tokio::select! {
-            _ = fault.raised() => return,
-            _ = lost.wait_for(|now| *now != led) => {}
-        }
-    }
 }

@@ -65,6 +65,10 @@ pub(crate) enum Answer {
     Proposed(Result<swarm_state::Accepted, Failure>, u64),
     ReadIndex(Option<LogId>),
     Done,
+    /// It is there, and a voter as far as it knows, or none.
+    Here {
+        votes: bool,
+    },
     /// So many chunks of a snapshot.
     Held(u32),
     /// The vote of the one who took the snapshot.
@@ -203,7 +207,7 @@ struct SpotRecord {
 
 #[derive(Clone, PartialEq, Message)]
 struct AnswerRecord {
-    #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     kind: Option<AnswerKind>,
 }
 
@@ -225,6 +229,8 @@ enum AnswerKind {
     Failed(FailureRecord),
     #[prost(uint32, tag = "8")]
     Held(u32),
+    #[prost(bool, tag = "9")]
+    Here(bool),
 }
 
 pub(crate) fn missing() -> Malformed {
@@ -362,6 +368,7 @@ impl Answer {
                 AnswerKind::ReadIndex(SpotRecord { at: index.map(Into::into) })
             }
             Self::Done => AnswerKind::Done(true),
+            Self::Here { votes } => AnswerKind::Here(*votes),
             Self::Held(chunks) => AnswerKind::Held(*chunks),
             Self::Installed(vote) => AnswerKind::Installed((*vote).into()),
             Self::Failed(failure) => AnswerKind::Failed(failure.into()),
@@ -399,6 +406,7 @@ impl Answer {
             }
             AnswerKind::ReadIndex(read) => Self::ReadIndex(read.at.map(Into::into)),
             AnswerKind::Done(_) => Self::Done,
+            AnswerKind::Here(votes) => Self::Here { votes },
             AnswerKind::Held(chunks) => Self::Held(chunks),
             AnswerKind::Installed(vote) => Self::Installed(vote.into()),
             AnswerKind::Failed(failure) => Self::Failed(failure.try_into()?),

@@ -128,8 +128,14 @@ impl RaftNetwork<Types> for Client {
             self.flight.forget();
         }
         let stretch = Stretch::of(&append);
+        let new = stretch.is_some_and(|stretch| self.flight.is_new(&stretch));
         let ask = Ask::Append { entries: append, quorum };
-        let answer = async move { link.ask((to, &member), &ask, patience).await };
+        let answer = async move {
+            match new {
+                true => link.ask_to_write((to, &member), &ask, patience).await,
+                false => link.ask((to, &member), &ask, patience).await,
+            }
+        };
         match self.flight.send(stretch, answer).await.map_err(|lost| failed(&lost))? {
             // It is about other entries than openraft asked for.
             Answer::Append(AppendEntriesResponse::Conflict) if before == Before::Arrived => {

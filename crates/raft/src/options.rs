@@ -8,6 +8,7 @@ use swarm_types::NodeId;
 
 use crate::dial::Dial;
 use crate::error::OpenError;
+use crate::pace::Tolerance;
 
 /// Where the store is, who this member is, and how patient and big things are.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct Limits {
     pub reads: usize,
     /// Entries a watcher may fall behind before it is cut off.
     pub watch_backlog: usize,
+    /// How slow the disk of a leader may be.
+    pub(crate) tolerance: Tolerance,
 }
 
 impl Default for Limits {
@@ -57,6 +60,7 @@ impl Default for Limits {
             queue_groups: 10_000,
             reads: 10_000,
             watch_backlog: 256,
+            tolerance: Tolerance::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use openraft::error::{ClientWriteError, RaftError};
 use swarm_types::{Entry, HashCheck, LEVEL, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::error::ProposeError;
 use crate::fault::Fault;
@@ -67,17 +68,16 @@ impl Proposer {
     async fn write(&self, waiting: Vec<Waiting>, check: Option<HashCheck>) {
         let groups = waiting.iter().map(|one| one.group.clone()).collect();
         let entry = Entry { groups, check, ..self.empty() };
-        let committing = self.log.figures().commits.start_timer();
+        let began = Instant::now();
         match self.raft.client_write(Arc::new(entry)).await {
             Ok(response) => {
-                committing.observe_duration();
+                self.log.figures().commits.observe(began.elapsed().as_secs_f64());
                 let results = response.data.results.into_iter();
                 for (one, result) in waiting.into_iter().zip(results) {
                     tell(one, result.map_err(ProposeError::Refused));
                 }
             }
             Err(error) => {
-                committing.stop_and_discard();
                 let error = self.not_written(error);
                 for one in waiting {
                     // What was handed to raft may be in its log still.

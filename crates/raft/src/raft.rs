@@ -24,11 +24,13 @@ use crate::leadership::{Leadership, Leaderships, Members, Office, Voice};
 use crate::link::Link;
 use crate::log::{Found, Founding, Log, Seal};
 use crate::machine::Machine;
-use crate::members::{CHANGES, settle};
+use crate::members::CHANGES;
 use crate::network::Network;
 use crate::options::Options;
 use crate::propose::Proposer;
 use crate::read::{Reader, Rounds};
+use crate::relief::relieve;
+use crate::settle::settle;
 use crate::snapshot::Snapshots;
 use crate::type_config::{MemberId, Types};
 
@@ -203,7 +205,10 @@ impl Raft {
             installing,
             tasks: Mutex::new(tasks),
         };
-        Ok(Self(Arc::new(inner)))
+        let this = Self(Arc::new(inner));
+        // It asks the handle, which it must not keep.
+        drop(this.spawn(relieve(Arc::downgrade(&this.0), this.leadership(), limits.tolerance)));
+        Ok(this)
     }
 
     /// The state as of the last entry applied here; may be behind the leader's.
@@ -296,8 +301,10 @@ impl Raft {
         self.0.installing.clone()
     }
 
-    /// Whether the store can be opened again.
-    pub(crate) fn is_complete(&self) -> bool {
+    /// Whether the store can be opened again: it was founded, or knows itself to be a member's.
+    /// Nobody asks an incomplete one for its vote.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
         self.0.complete.load(Ordering::Relaxed)
     }
 

@@ -16,6 +16,7 @@ mod writer;
 use std::fmt::Debug;
 use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use openraft::storage::RaftLogStorage;
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
@@ -30,6 +31,7 @@ use crate::error::StopReason;
 use crate::fault::Fault;
 use crate::figures::Figures;
 use crate::mark::SnapshotRef;
+use crate::pace::Pace;
 use crate::type_config::{LogEntry, LogFlushed, LogId, StorageError, StorageIoError, Types, Vote};
 
 /// Bytes of entries one AppendEntries carries at most: it is cancelled after a heartbeat, so a
@@ -48,6 +50,7 @@ pub(crate) struct Log {
 struct Shared {
     positions: Mutex<Positions>,
     figures: Figures,
+    pace: Mutex<Pace>,
     /// Told whenever entries came, or were dropped in favor of a snapshot.
     changed: Notify,
 }
@@ -55,6 +58,10 @@ struct Shared {
 impl Shared {
     fn positions(&self) -> MutexGuard<'_, Positions> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,6 +102,11 @@ impl Log {
     /// What is counted of this store.
     pub(crate) fn figures(&self) -> &Figures {
         &self.shared.figures
+    }
+
+    /// What appending takes here at present; `None` until that is known.
+    pub(crate) fn pace(&self) -> Option<Duration> {
+        self.shared.pace().median()
     }
 
     /// Bytes of all entries.

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use prost::Message;
 use sled::Batch;
@@ -206,10 +207,12 @@ impl Writer {
             sizes.push(size);
         }
         self.put_committed(&mut batch);
-        let syncing = self.shared.figures.syncs.start_timer();
+        let began = Instant::now();
         self.table.commit(batch)?;
         self.mark.update(|mark| mark.last = Some(Anchor { id: last, tag: Some(tail) }))?;
-        syncing.observe_duration();
+        let took = began.elapsed();
+        self.shared.figures.syncs.observe(took.as_secs_f64());
+        self.shared.pace().note(took);
         self.tail = tail;
         {
             let mut positions = self.shared.positions();

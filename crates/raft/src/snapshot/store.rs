@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use swarm_crypto::seal::Sealer;
 use swarm_state::{Snapshot, State};
@@ -142,14 +143,14 @@ impl Snapshots {
         meta.snapshot_id = hex(&rand::random::<[u8; 16]>());
         let temporary = self.temporary(&meta.snapshot_id);
         let (this, target, described) = (self.clone(), temporary.clone(), meta.clone());
-        let writing = self.0.log.figures().snapshots.start_timer();
+        let began = Instant::now();
         self.aside(move || {
             let Inner { disk, seal, closing, .. } = &*this.0;
             file::write(&target, disk, seal, &described, &state, closing).map(drop)
         })
         .await?
         .map_err(StopReason::disk("write", &temporary))?;
-        writing.observe_duration();
+        self.0.log.figures().snapshots.observe(began.elapsed().as_secs_f64());
         self.adopt(&temporary, meta).await
     }
 

@@ -172,18 +172,25 @@ pub(super) struct Cluster {
     pub(super) net: Arc<Net>,
     pub(super) rafts: Vec<Option<Raft>>,
     pub(super) limits: Limits,
+    /// Of the first members; the others have usual ones.
+    disks: Vec<Disk>,
     home: TempDir,
 }
 
 impl Cluster {
     /// As many members, all of them voters.
     pub(super) async fn of(count: usize, seed: u64, limits: Limits) -> Self {
+        Self::on(vec![Disk::default(); count], seed, limits).await
+    }
+
+    /// The same on these disks.
+    pub(super) async fn on(disks: Vec<Disk>, seed: u64, limits: Limits) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let mut this = Self { net: Net::seeded(seed), rafts: Vec::new(), limits, home };
-        let first = Arc::unwrap_or_clone(create("founding", b""));
-        let founder = Raft::bootstrap(this.options(0), sealer(), first).await.unwrap();
+        let mut this = Self { net: Net::seeded(seed), rafts: Vec::new(), limits, disks, home };
+        let (first, disk) = (Arc::unwrap_or_clone(create("founding", b"")), this.disk(0));
+        let founder = Raft::bootstrap_on(disk, this.options(0), sealer(), first).await.unwrap();
         this.open_door(0, founder);
-        for number in 1..count {
+        for number in 1..this.disks.len() {
             this.join(number).await;
             this.add(number).await;
         }
@@ -196,13 +203,18 @@ impl Cluster {
         Options { dial, limits: self.limits, ..options }
     }
 
+    fn disk(&self, number: usize) -> Disk {
+        self.disks.get(number).cloned().unwrap_or_default()
+    }
+
     pub(super) fn dir(&self, number: usize) -> PathBuf {
         self.home.path().join(format!("raft-{number}"))
     }
 
     /// Starts a member with an empty store; the others do not know it yet.
     pub(super) async fn join(&mut self, number: usize) {
-        let raft = Raft::join(self.options(number), sealer(), 1).await.unwrap();
+        let disk = self.disk(number);
+        let raft = Raft::join_on(disk, self.options(number), sealer(), 1).await.unwrap();
         self.open_door(number, raft);
     }
 
@@ -241,7 +253,7 @@ impl Cluster {
     }
 
     pub(super) async fn start(&mut self, number: usize) {
-        self.start_on(Disk::default(), number).await;
+        self.start_on(self.disk(number), number).await;
     }
 
     pub(super) async fn start_on(&mut self, disk: Disk, number: usize) {

@@ -244,3 +244,35 @@ async fn a_frame_that_is_not_for_this_member_is_refused() {
     assert_eq!(raft.info().applied, applied);
     cluster.end().await;
 }
+
+/// It stood alone meanwhile, and would bring a later term along.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_was_removed_comes_back_as_another_member_only() {
+    let mut cluster = Cluster::of(4, 27, Limits::default()).await;
+    let leader = cluster.leader().await;
+    let removed = (leader + 1) % 4;
+    let number = cluster.raft(removed).info().member;
+    cluster.isolate(&[removed]);
+    cluster.raft(leader).remove(node(removed), soon()).await.unwrap();
+    let before = cluster.raft(leader).info().term;
+    let stood = || cluster.raft(removed).info().term > before + 1;
+    eventually("it stood again and again", stood).await;
+    cluster.net.heal();
+
+    let member = Member { node: node(removed), addr: addr(removed) };
+    for asked in (0..4).filter(|it| *it != removed) {
+        let again = cluster.raft(asked).add(number, member.clone(), soon()).await;
+        assert!(matches!(again, Err(MembershipError::Removed { .. })), "{again:?}");
+    }
+    cluster.kill(removed).await;
+    std::fs::remove_dir_all(cluster.dir(removed)).unwrap();
+    cluster.join(removed).await;
+    let number = cluster.raft(removed).info().member;
+    cluster.raft(leader).add(number, member, soon()).await.unwrap();
+
+    cluster.put(removed, "in-peace", b"").await;
+    for number in 0..4 {
+        assert_eq!(cluster.raft(number).info().term, before, "{number} was disturbed");
+    }
+    cluster.end().await;
+}

@@ -4,6 +4,7 @@ mod cluster;
 mod crash;
 mod damage;
 mod elections;
+mod figures;
 mod force;
 mod handle;
 mod history;
