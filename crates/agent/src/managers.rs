@@ -54,7 +54,7 @@ impl Managers {
         *self = Self::new(self.own.take(), all);
     }
 
-    /// `manager` asked to go elsewhere: it is the last to be tried.
+    /// `manager` asked to go elsewhere, or fell silent: it is the last to be tried.
     pub(crate) fn avoid(&mut self, manager: &str) {
         let mut all = self.known();
         if let Some(at) = all.iter().position(|known| known == manager) {

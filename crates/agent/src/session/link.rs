@@ -49,7 +49,7 @@ impl Link {
                 Ok(Ok(answer)) if answer.get_ref().r#move => return Ended::Moved,
                 Ok(Ok(answer)) => every = period(answer.get_ref().period_ms, every),
                 Ok(Err(status)) => return Ended::refused("heartbeat")(status),
-                Err(_) => return Ended::silent("heartbeat"),
+                Err(_) => return Ended::Silent { what: "heartbeat" },
             }
         }
     }
@@ -105,7 +105,7 @@ impl Link {
         let mut stream = match timeout(STREAM_DEADLINE, self.client.assignments(request)).await {
             Ok(Ok(stream)) => stream.into_inner(),
             Ok(Err(status)) => return Ended::refused(what)(status),
-            Err(_) => return Ended::silent(what),
+            Err(_) => return Ended::Silent { what },
         };
         let mut orders = Orders::default();
         loop {

@@ -112,7 +112,9 @@ impl<E: Executor> Sessions<E> {
                 told = Told::default();
                 self.managers.served(&manager);
             }
-            if matches!(ended, Ended::Moved) {
+            // Of a silent one another answer would be waited for until this node counts as down.
+            let fell_silent = period.is_some() && matches!(ended, Ended::Silent { .. });
+            if fell_silent || matches!(ended, Ended::Moved) {
                 self.managers.avoid(&manager);
             }
             self.state.send_replace(AgentState::Searching {

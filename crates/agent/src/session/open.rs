@@ -27,6 +27,12 @@ pub(crate) enum Ended {
     /// The manager is not fit to serve; it is to be left alone for now.
     #[error("the manager asks to go to another one")]
     Moved,
+    /// The manager says nothing, as when its host is lost: whoever asks again waits in vain.
+    #[error("{what}: no answer in time")]
+    Silent {
+        /// What was under way.
+        what: &'static str,
+    },
     /// The manager cannot be reached, or closed the session.
     #[error("{what}: {why}")]
     Lost {
@@ -58,10 +64,6 @@ impl Ended {
             true => Self::Removed { why: status.message().to_owned() },
             false => Self::Lost { what, why: format!("{} ({})", status.message(), status.code()) },
         }
-    }
-
-    pub(crate) fn silent(what: &'static str) -> Self {
-        Self::Lost { what, why: "no answer in time".to_owned() }
     }
 
     pub(crate) fn closed(what: &'static str) -> Self {
@@ -118,7 +120,7 @@ pub(crate) async fn open(
         let mut messages = client.session(request).await?.into_inner();
         Ok((messages.message().await?, messages))
     };
-    let opened = timeout(OPEN_DEADLINE, opening).await.map_err(|_| Ended::silent(what))?;
+    let opened = timeout(OPEN_DEADLINE, opening).await.map_err(|_| Ended::Silent { what })?;
     let (first, messages) = opened.map_err(Ended::refused(what))?;
     let first = first.ok_or_else(|| Ended::closed(what))?;
     let (id, epoch) = (first.session_id.clone(), first.epoch);

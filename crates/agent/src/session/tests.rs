@@ -226,6 +226,21 @@ async fn a_manager_that_says_move_is_left_for_another() {
     agent.stop().await;
 }
 
+/// It would be waited for once more, and the node be down before another one hears it.
+#[tokio::test]
+async fn a_manager_that_falls_silent_is_left_for_another_at_once() {
+    let web = plain(1);
+    let (first, second) = (Manager::start(&[&web]).await, Manager::start(&[&web]).await);
+    let mut agent = Agent::start(&[&first, &second]);
+    first.until(|told| told.heartbeats > 0).await;
+
+    first.change(|told| told.silent = true);
+
+    agent.connected_to(&second).await;
+    assert_eq!(first.told.borrow().sessions.len(), 1);
+    agent.stop().await;
+}
+
 #[tokio::test]
 async fn orders_of_a_manager_that_lags_are_not_obeyed() {
     let web = plain(1);

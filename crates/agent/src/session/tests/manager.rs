@@ -35,6 +35,8 @@ pub(super) struct Told {
     pub(super) index: u64,
     /// True when the manager is not fit to serve.
     pub(super) unfit: bool,
+    /// True when nothing is answered any more, as by a host that is cut off.
+    pub(super) silent: bool,
     /// True when the node is part of the cluster no more.
     pub(super) removed: bool,
     /// How the next reports are refused.
@@ -102,6 +104,13 @@ struct Desk {
 }
 
 impl Desk {
+    /// Returns unless it is silent.
+    async fn answers(&self) {
+        if self.told.borrow().silent {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Told) -> T) -> T {
         let mut result = None;
         self.told.send_modify(|told| result = Some(change(told)));
@@ -119,6 +128,7 @@ impl Dispatcher for Desk {
             told.sessions.push(request.into_inner());
             (told.unfit, told.removed)
         });
+        self.answers().await;
         if removed {
             let mut refusal = Status::permission_denied("the node was removed");
             refusal.metadata_mut().insert("swarm-removed", "1".parse().unwrap());
@@ -140,6 +150,7 @@ impl Dispatcher for Desk {
     }
 
     async fn heartbeat(&self, _: Request<v1::HeartbeatRequest>) -> Answer<v1::HeartbeatResponse> {
+        self.answers().await;
         let unfit = self.change(|told| {
             told.heartbeats += 1;
             told.unfit
