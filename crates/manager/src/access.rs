@@ -192,11 +192,24 @@ pub(crate) fn judge(identity: Identity, snapshot: &Snapshot) -> Result<(NodeId, 
 
 #[cfg(test)]
 mod tests {
-    use swarm_types::Change;
+    use swarm_crypto::ca::Fingerprint;
+    use swarm_crypto::tls::Peer;
+    use swarm_types::{Change, Timestamp};
     use tonic::Code;
 
     use super::*;
     use crate::testing::World;
+
+    /// A request by whoever has that certificate.
+    fn by(identity: Identity) -> Request<()> {
+        let not_before = Timestamp::now();
+        let not_after = not_before.after(std::time::Duration::from_secs(3600));
+        let fingerprint = Fingerprint([0; 32]);
+        let certificate = Some(Certificate { identity, fingerprint, not_before, not_after });
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Peer { addr: ([127, 0, 0, 1], 1).into(), certificate });
+        request
+    }
 
     #[tokio::test]
     async fn the_lower_role_counts_and_strangers_are_turned_away() {
@@ -219,5 +232,41 @@ mod tests {
         assert_eq!(role(demoted).unwrap(), NodeRole::Worker);
         assert_eq!(role(removed).unwrap_err().code(), Code::PermissionDenied);
         assert_eq!(role(foreign).unwrap_err().code(), Code::PermissionDenied);
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_may_be_behind_hears_managers_it_does_not_know_and_nobody_else() {
+        let mut world = World::new().await;
+        let [demoted, removed] = [world.ids.draw(), world.ids.draw()];
+        for id in [demoted, removed] {
+            let mut worker = crate::testing::manager(id);
+            (worker.role, worker.spec.role) = (NodeRole::Worker, NodeRole::Worker);
+            world.change(Change::CreateNode(Box::new(worker))).await;
+        }
+        let refuse_until = Timestamp::now();
+        world.change(Change::RemoveNode { node: removed, refuse_until }).await;
+        let (cluster, newcomer) = (world.cluster, world.ids.draw());
+        let of = |node, role| Identity { node, role, cluster };
+        let foreign = Identity { cluster: world.ids.draw(), ..of(newcomer, NodeRole::Manager) };
+        let snapshot = world.core.raft.snapshot();
+        let heard = |identity, replica| manager(&by(identity), &snapshot, replica).is_ok();
+
+        for (who, identity, unknown, fresh) in [
+            ("a manager", of(world.node, NodeRole::Manager), true, true),
+            ("an unknown manager", of(newcomer, NodeRole::Manager), true, true),
+            ("an unknown worker", of(newcomer, NodeRole::Worker), false, false),
+            ("one that was or is to be demoted", of(demoted, NodeRole::Manager), true, false),
+            ("one that was removed", of(removed, NodeRole::Manager), false, false),
+            ("another cluster's", foreign, false, false),
+        ] {
+            assert_eq!(heard(identity, Freshness::Unknown), unknown, "{who}, by one behind");
+            assert_eq!(heard(identity, Freshness::Fresh), fresh, "{who}");
+        }
+        // Whoever is told so ends its tasks for good.
+        let told_removed = |node| {
+            let refused = judge(of(node, NodeRole::Worker), &snapshot).unwrap_err();
+            refused.metadata().contains_key(REMOVED)
+        };
+        assert_eq!([removed, newcomer].map(told_removed), [true, false]);
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn not_proposed(error: &ProposeError) -> Status {
         }
         ProposeError::TooLarge { .. } => Status::invalid_argument(text),
         ProposeError::NotLeader { .. } => {
-            let text = format!("{text}; nothing was changed: try again, or ask the leader");
+            let text = format!("{text}; nothing was changed: try again");
             later(Status::unavailable(text), ELECTION)
         }
     }
@@ -63,6 +63,7 @@ pub(crate) fn not_changed(error: &MembershipError) -> Status {
         MembershipError::Quorum { .. }
         | MembershipError::Unreachable { .. }
         | MembershipError::LastManager => Status::failed_precondition(text),
+        MembershipError::Removed { .. } => Status::aborted(text),
         // It may be repeated.
         MembershipError::Unknown { .. } | MembershipError::Stopped(_) => {
             Status::deadline_exceeded(text)

@@ -12,6 +12,7 @@ mod audit;
 mod ca;
 mod clock;
 mod control;
+mod core;
 mod dispatcher;
 mod errors;
 mod figures;
@@ -24,12 +25,11 @@ mod standing;
 #[cfg(test)]
 mod testing;
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -39,14 +39,11 @@ use swarm_proto::v1::control_server::ControlServer;
 use swarm_proto::v1::dispatcher_server::DispatcherServer;
 use swarm_proto::v1::managers_server::ManagersServer;
 use swarm_proto::v1::relay_server::RelayServer;
-use swarm_proto::{field, v1};
-use swarm_raft::{Leadership, Raft};
+use swarm_raft::Raft;
 use swarm_types::NodeId;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
@@ -55,18 +52,16 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Server};
 use tower::Service;
 
-use access::{Access, Freshness};
+use self::core::Core;
+use access::Access;
 use ca::Ca;
 use control::Control;
 use dispatcher::Dispatcher;
-use dispatcher::hub::Hub;
-use figures::Figures;
 /// The leader's decisions, for the simulator.
 pub use leader::driver::{Driver, Outcome};
 use managers::Managers;
 pub use relay::{CALL_WINDOW, FOR_NODE, MOST_CALLS};
 use relay::{Forward, Relay};
-use standing::Standing;
 
 /// What a dispatcher and a judge decide, without clock and I/O, for the simulator.
 pub mod pure {
@@ -76,8 +71,6 @@ pub mod pure {
     pub use crate::leader::liveness::{Liveness, Look, MISSED, Silent};
 }
 
-/// A manager without proof of a leader with a quorum for that long serves no node.
-const FIT_FOR: Duration = Duration::from_millis(1500);
 /// Largest request that is taken.
 const MAX_REQUEST: usize = 16 << 20;
 /// Largest question of a manager beside the log: what it hears of all nodes.
@@ -149,109 +142,6 @@ impl Authority {
     /// malformed.
     pub fn renew(&self, csr: &[u8]) -> Result<String, Status> {
         ca::renew_own(&self.raft.snapshot(), self.node, csr)
-    }
-}
-
-/// What every part of a manager shares.
-#[derive(Debug)]
-struct Core {
-    node: NodeId,
-    raft: Raft,
-    hub: Hub,
-    tracker: TaskTracker,
-    stopping: CancellationToken,
-    standing: Mutex<Standing>,
-    figures: Figures,
-}
-
-impl Core {
-    fn new(node: NodeId, raft: Raft) -> Self {
-        Self {
-            node,
-            raft,
-            hub: Hub::new(),
-            tracker: TaskTracker::new(),
-            stopping: CancellationToken::new(),
-            standing: Mutex::default(),
-            figures: Figures::new(),
-        }
-    }
-
-    /// The node whose manager leads, as far as is known here.
-    fn leader(&self) -> Option<NodeId> {
-        match *self.raft.leadership().borrow() {
-            Leadership::Leader { .. } => Some(self.node),
-            Leadership::Follower { leader } => leader,
-            Leadership::NoQuorum => None,
-        }
-    }
-
-    /// Time since there was a leader with a quorum for certain; `None` when there never was one
-    /// since this manager started.
-    fn quorum_age(&self) -> Option<Duration> {
-        if matches!(*self.raft.leadership().borrow(), Leadership::Leader { .. }) {
-            return Some(Duration::ZERO);
-        }
-        self.standing().age(self.raft.snapshot().applied(), clock::boot_time())
-    }
-
-    fn is_fit(&self) -> bool {
-        self.quorum_age().is_some_and(|age| age <= FIT_FOR) && self.is_of_its_epoch()
-    }
-
-    /// Whether the replica knows that the cluster was forced anew: until then it takes those who
-    /// were left behind for managers.
-    fn is_of_its_epoch(&self) -> bool {
-        let epoch = self.raft.epoch();
-        self.raft.snapshot().cluster().is_none_or(|cluster| cluster.epoch >= epoch)
-    }
-
-    fn freshness(&self) -> Freshness {
-        if self.is_fit() { Freshness::Fresh } else { Freshness::Unknown }
-    }
-
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        // What a holder that panicked left is still good.
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where the managers of the cluster are, the only place this is known from: node and
-    /// `host:port`.
-    fn managers(&self) -> Vec<(NodeId, String)> {
-        let members = self.raft.members();
-        let members = members.borrow();
-        members.values().map(|member| (member.node, member.addr.clone())).collect()
-    }
-
-    fn manager_addresses(&self) -> Vec<v1::ManagerAddress> {
-        let managers = self.managers().into_iter();
-        managers
-            .map(|(node, addr)| v1::ManagerAddress { node: field::put_id(node), addr })
-            .collect()
-    }
-
-    /// Where the node's manager is, `host:port`.
-    fn address_of(&self, node: NodeId) -> Option<String> {
-        self.managers().into_iter().find(|(of, _)| *of == node).map(|(_, addr)| addr)
-    }
-
-    /// The nodes of the managers that are heard: by the leader, when one is.
-    fn reachable(&self) -> BTreeSet<NodeId> {
-        let leads = matches!(*self.raft.leadership().borrow(), Leadership::Leader { .. });
-        if !leads && self.is_fit() {
-            return self.standing().reachable().clone();
-        }
-        let info = self.raft.info();
-        let heard = info.reachable.iter().filter_map(|id| info.members.get(id));
-        heard.map(|member| member.node).chain([self.node]).collect()
-    }
-
-    /// Refuses to speak for the cluster when it may have gone on without this manager.
-    fn require_fit(&self) -> Result<(), Status> {
-        if self.is_fit() {
-            return Ok(());
-        }
-        Err(Status::unavailable("this manager hears no leader with a quorum: try another manager"))
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod flood;
 mod raw;
+mod sessions;
 mod table;
 
 use std::time::Duration;
@@ -12,13 +13,15 @@ use std::time::Duration;
 use swarm_crypto::ca::{NodeCertificate, NodeKey};
 use swarm_crypto::tls::channel;
 use swarm_crypto::{Credentials, Identity};
+use swarm_proto::v1;
+use swarm_proto::v1::ca_client::CaClient;
 use swarm_raft::MemberId;
 use swarm_types::spec::node::NodeRole;
 use swarm_types::{Change, ClusterId, Meta, NodeId, Timestamp};
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::testing::many::{Many, Seat, eventually};
+use crate::testing::many::{Many, Seat, code, eventually};
 use raw::{Frame, call};
 use table::{CALLS, For};
 
@@ -107,6 +110,16 @@ fn short_lived(many: &Many, seat: &Seat, until: Timestamp) -> NodeCertificate {
     many.certificate(identity, NodeKey::generate().unwrap(), until)
 }
 
+/// Asks for a certificate with the workers' token.
+async fn join(many: &Many, seat: &Seat, key: &NodeKey) -> Code {
+    let request = v1::IssueNodeCertificateRequest {
+        token: Some((&many.authority.worker_token).into()),
+        csr: key.csr().unwrap(),
+        availability: v1::Availability::Active.into(),
+    };
+    code(CaClient::new(seat.to(&many.stranger())).issue_node_certificate(request)).await
+}
+
 async fn refused(caller: &Caller) {
     for &(service, whom, methods) in CALLS {
         for method in methods {
@@ -191,5 +204,35 @@ async fn messages_that_are_none_are_refused_by_every_call_and_change_nothing() {
 
     assert_eq!(call(&to, "/swarm.v1.Control/ListNodes", Frame::Empty).await, Code::Ok);
     assert_eq!(facts(seat), before);
+    many.end().await;
+}
+
+/// It would serve those, too, who were removed by a quorum that it does not hear.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_without_a_quorum_renews_nothing_and_serves_no_node() {
+    let mut many = Many::of(2).await;
+    let worker = many.node(NodeRole::Worker).await;
+    let (leader, follower) = (many.leader().await.node, many.follower().await.node);
+    let key = NodeKey::generate().unwrap();
+    assert_eq!(join(&many, many.of_node(leader), &key).await, Code::Ok);
+    let knows = |seat: &Seat| (seat.snapshot().nodes().count() == 4).then_some(());
+    eventually("it knows the nodes", || knows(many.of_node(follower))).await;
+
+    many.kill(leader).await;
+    let seat = many.of_node(follower);
+    eventually("it notices", || (!seat.manager.core.is_fit()).then_some(())).await;
+
+    assert_eq!(join(&many, seat, &key).await, Code::Unavailable, "the token may be rotated");
+    let to = seat.to(&many.credentials(worker, NodeRole::Worker));
+    for method in [
+        "Ca/RenewNodeCertificate",
+        "Ca/RenewExpired",
+        "Dispatcher/Session",
+        "Dispatcher/Assignments",
+    ] {
+        let code = call(&to, &format!("/swarm.v1.{method}"), Frame::Empty).await;
+        assert_eq!(code, Code::Unavailable, "{method}");
+    }
+    assert_eq!(call(&to, "/swarm.v1.Ca/Challenge", Frame::Empty).await, Code::Ok, "it answers");
     many.end().await;
 }

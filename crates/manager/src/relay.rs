@@ -34,6 +34,7 @@ use v1::relay_up::Part;
 use crate::Core;
 use crate::access::{self, Access, Caller};
 use crate::dispatcher::check_epoch;
+use crate::dispatcher::hub::MOST_CONNECTIONS;
 use ending::Ending;
 
 /// Metadata of a call of `Tasks` between managers: the node it is for.
@@ -88,10 +89,16 @@ impl v1::relay_server::Relay for Relay {
         let live = self.core.hub.session(&node);
         let live = live.filter(|live| field::put_id(live.id) == open.session_id);
         let live = live.ok_or_else(|| Status::aborted("the session is not carried here"))?;
+        let permit = live.connect().ok_or_else(|| {
+            Status::resource_exhausted(format!(
+                "this session has {MOST_CONNECTIONS} connections already: end one of them first"
+            ))
+        })?;
         let (ours, theirs) = duplex(WINDOW);
         live.reached_by(channel(ours));
         let (sender, down) = mpsc::channel(IN_FLIGHT);
         self.core.tracker.spawn(async move {
+            let _permit = permit;
             live.closed.run_until_cancelled(carry(theirs, up, sender)).await;
         });
         Ok(Response::new(ReceiverStream::new(down)))

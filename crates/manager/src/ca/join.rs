@@ -105,7 +105,7 @@ fn of_key(snapshot: &Snapshot, key: Fingerprint) -> Option<&Node> {
     snapshot.nodes().map(AsRef::as_ref).find(|node| node.key_fingerprint == key.0)
 }
 
-fn node(role: NodeRole, availability: Availability, key: Fingerprint) -> Node {
+pub(super) fn node(role: NodeRole, availability: Availability, key: Fingerprint) -> Node {
     Node {
         id: IdSource::system().draw(),
         meta: Meta::default(),
@@ -125,7 +125,7 @@ fn node(role: NodeRole, availability: Availability, key: Fingerprint) -> Node {
 }
 
 /// Brings the node into being, unless anything of the authority changes before.
-fn group(cluster: &Cluster, node: Node, key: Fingerprint) -> Group {
+pub(super) fn group(cluster: &Cluster, node: Node, key: Fingerprint) -> Group {
     let version = cluster.meta.decided_version;
     let mut seed = key.0;
     seed.iter_mut().zip(version.to_be_bytes()).for_each(|(byte, of)| *byte ^= of);

@@ -1,8 +1,11 @@
+use std::time::{Duration, Instant};
+
 use swarm_crypto::Certificate;
 use swarm_crypto::ca::{JoinToken, NodeCertificate, NodeKey};
 use swarm_proto::field;
+use swarm_raft::{Lane, ProposeError};
 use swarm_types::spec::node::{Availability, NodeRole};
-use swarm_types::{Change, NodeId};
+use swarm_types::{Change, NodeId, Refusal};
 use tonic::Code;
 
 use super::*;
@@ -121,6 +124,24 @@ async fn tokens_that_do_not_let_in_change_nothing() {
     }
     assert_eq!(world.core.raft.snapshot().nodes().count(), 1);
     assert!(joiner.join(&world, &rotated).await.is_ok());
+}
+
+/// The token was looked at before that.
+#[tokio::test]
+async fn a_token_that_is_rotated_while_somebody_joins_makes_no_node() {
+    let mut world = World::new().await;
+    let seen = world.core.raft.snapshot().cluster().unwrap().clone();
+    let key = requested_key(&Joiner::new().csr).unwrap();
+    let control = Control::new(world.core.clone(), crate::access::Access::Local);
+    let rotation = (world.request(), field::put_word(NodeRole::Worker));
+    control.rotate_join_token(rotation.0, rotation.1).await.unwrap();
+
+    let group = join::group(&seen, join::node(NodeRole::Worker, Availability::Active, key), key);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let refused = world.core.raft.propose(Lane::Control, group, deadline).await;
+
+    assert!(matches!(refused, Err(ProposeError::Refused(Refusal::Stale { .. }))), "{refused:?}");
+    assert_eq!(world.core.raft.snapshot().nodes().count(), 1);
 }
 
 #[tokio::test]

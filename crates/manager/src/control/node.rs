@@ -29,13 +29,18 @@ impl Control {
         request: v1::ListNodesRequest,
     ) -> Result<v1::ListNodesResponse, Status> {
         let view = self.view(request.stale).await?;
+        // One that is being let in is no manager yet.
+        let voters: Vec<_> =
+            self.core.raft.info().voter_nodes().into_iter().map(field::put_id).collect();
+        let reachable = self.core.reachable().into_iter().map(field::put_id);
+        let managers = self.core.manager_addresses().into_iter();
         Ok(v1::ListNodesResponse {
             nodes: view.snapshot.nodes().map(|node| node.as_ref().into()).collect(),
             leader: self.leader(),
             applied_index: view.index(),
             age_ms: view.age_ms,
-            reachable: self.core.reachable().into_iter().map(field::put_id).collect(),
-            managers: self.core.manager_addresses(),
+            reachable: reachable.filter(|node| voters.contains(node)).collect(),
+            managers: managers.filter(|manager| voters.contains(&manager.node)).collect(),
         })
     }
 

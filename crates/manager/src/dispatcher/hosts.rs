@@ -40,6 +40,11 @@ impl Hosts {
     pub(crate) fn forget(&mut self, node: &NodeId) {
         self.0.remove(node);
     }
+
+    /// Forgets all nodes but these.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&NodeId) -> bool) {
+        self.0.retain(|node, _| is_there(node));
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use swarm_proto::{field, v1};
 use swarm_raft::WatchError;
 use swarm_state::{Batch, Event, Snapshot};
 use swarm_types::{Node, NodeId, Object, SessionId, Task, TaskId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
@@ -26,6 +26,8 @@ use crate::leader::liveness::Liveness;
 
 /// Marks a stream may have before they become one for everything.
 const MOST_MARKS: usize = 4096;
+/// Connections of a session at once: the one in use, and those that are about to be found broken.
+pub(crate) const MOST_CONNECTIONS: usize = 4;
 
 /// The sessions this manager carries.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ pub(crate) struct Live {
     pub(crate) about_changed: Notify,
     /// By which the node is called.
     reached: Mutex<Option<Channel>>,
+    connections: Arc<Semaphore>,
 }
 
 /// What changed for one stream of assignments since it last looked.
@@ -109,6 +112,11 @@ impl Pile {
 }
 
 impl Live {
+    /// Leave for one connection more, until what this returns is dropped.
+    pub(crate) fn connect(&self) -> Option<OwnedSemaphorePermit> {
+        self.connections.clone().try_acquire_owned().ok()
+    }
+
     /// The node is called by this connection from now on.
     pub(crate) fn reached_by(&self, channel: Channel) {
         *lock(&self.reached) = Some(channel);
@@ -164,7 +172,9 @@ impl Hub {
         about_changed.notify_one();
         let pile = Mutex::new(Pile::new());
         let reached = Mutex::default();
-        let live = Arc::new(Live { node, id, closed, pile, about_changed, reached });
+        let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let live = Live { node, id, closed, pile, about_changed, reached, connections };
+        let live = Arc::new(live);
         let mut sessions = lock(&self.sessions);
         // Asked under the lock: what supersedes it from here on finds it in the map.
         if present() != Some(id) {
@@ -281,6 +291,9 @@ impl Hub {
                 None => self.close(&live.node),
             }
         }
+        // Their removal may be among what was missed. Who is newer than the snapshot is heard again.
+        self.liveness().retain(|node| snapshot.node(node).is_some());
+        lock(&self.hosts).retain(|node| snapshot.node(node).is_some());
         self.everything_changed();
     }
 

@@ -47,6 +47,8 @@ impl Dispatcher {
 
     async fn observe(&self, report: ObserveTask) -> Result<(), Status> {
         let task = report.task;
+        // Also counted out when the node hangs up.
+        let _queued = self.core.figures.queue();
         let group = Group {
             request: IdSource::system().draw(),
             expect: Vec::new(),
@@ -97,5 +99,45 @@ fn own_tasks_only(snapshot: &Snapshot, reports: &[ObserveTask]) -> Result<(), St
             "task {} is not assigned to node {}",
             report.task, report.node
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use swarm_types::TaskId;
+
+    use super::*;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn reports_are_counted_while_they_wait() {
+        let mut world = World::new().await;
+        let dispatcher = Dispatcher::new(world.core.clone());
+        let mut report = || ObserveTask {
+            task: TaskId::MIN,
+            node: world.node,
+            session: world.ids.draw(),
+            status: TaskStatus::default(),
+        };
+        let queued = || {
+            let page = prometheus::TextEncoder::new();
+            let page = page.encode_to_string(&dispatcher.core.figures.gather(0)).unwrap();
+            let value =
+                page.lines().find_map(|it| it.strip_prefix("swarm_dispatcher_reports_queued "));
+            value.unwrap().parse::<u64>().unwrap()
+        };
+        assert_eq!(queued(), 0);
+
+        let mut reports = [report(), report()].map(|it| Box::pin(dispatcher.observe(it)));
+        assert!(reports.iter_mut().all(|report| report.now_or_never().is_none()));
+        assert_eq!(queued(), 2);
+
+        let [answered, given_up] = reports;
+        drop(given_up);
+        assert_eq!(queued(), 1);
+        // There is no such task: that is an answer too.
+        answered.await.unwrap();
+        assert_eq!(queued(), 0);
     }
 }

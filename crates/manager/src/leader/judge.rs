@@ -9,6 +9,7 @@ use swarm_raft::{Lane, Leadership};
 use swarm_types::{Change, Group, IdSource};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::hearing::{Hearing, News};
 use super::liveness::{MISSED, Silent};
 use super::pace::{self, Alarm, Pace};
 use crate::Core;
@@ -22,7 +23,7 @@ const PROPOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// Judges whenever this manager leads, until it stops.
 pub(crate) async fn run(core: Arc<Core>) {
     let leadership = core.raft.leadership();
-    let (mut term, mut pace) = (None, Pace::default());
+    let (mut term, mut pace, mut hearing) = (None, Pace::default(), Hearing::default());
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -43,9 +44,10 @@ pub(crate) async fn run(core: Arc<Core>) {
             } else {
                 liveness.end()
             }
-            term = Some(now);
+            (term, hearing) = (Some(now), Hearing::default());
         }
         if leads {
+            listen(&core, &mut hearing);
             // All at once: when a rack falls silent, its last node must not wait for the others.
             let verdicts =
                 judge(&core, &mut pace).into_iter().map(|silent| declare_down(&core, now, silent));
@@ -53,6 +55,17 @@ pub(crate) async fn run(core: Arc<Core>) {
                 _ = join_all(verdicts) => {}
                 () = core.stopping.cancelled() => return,
             }
+        }
+    }
+}
+
+/// Tells of managers that are not heard any more, and of those that are again.
+fn listen(core: &Core, hearing: &mut Hearing) {
+    let managers = core.managers().into_iter().map(|(node, _)| node).collect();
+    for (node, news) in hearing.look(&managers, &core.reachable()) {
+        match news {
+            News::Lost => tracing::warn!(%node, "a manager is not heard"),
+            News::Back => tracing::info!(%node, "a manager is heard again"),
         }
     }
 }

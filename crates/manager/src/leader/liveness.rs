@@ -147,6 +147,12 @@ impl Liveness {
         self.heard.remove(node);
         self.judged.remove(node);
     }
+
+    /// Forgets all nodes but these.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&NodeId) -> bool) {
+        self.heard.retain(|node, _| is_there(node));
+        self.judged.retain(|node, _| is_there(node));
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What only the leader does: decide ([`driver`]) and judge who is alive ([`judge`], [`liveness`],
-//! [`pace`]),
-//! keep the managers ([`roles`]);
+//! [`pace`], [`hearing`]), keep the managers ([`roles`]);
 //! and what the others tell it for that ([`vouch`]).
 
 pub(crate) mod driver;
+mod hearing;
 pub(crate) mod judge;
 pub(crate) mod liveness;
 pub(crate) mod pace;

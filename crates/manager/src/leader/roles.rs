@@ -97,8 +97,8 @@ async fn lead(core: &Arc<Core>, led: Leadership) {
             }
             continue;
         }
-        let next = next(&snapshot, &members.borrow_and_update());
-        if next.is_empty() {
+        let planned = next(&snapshot, &members.borrow_and_update());
+        if planned.is_empty() {
             let woken = tokio::select! {
                 woken = node_changed(&mut watch) => woken,
                 changed = members.changed() => if changed.is_err() { return } else { Ok(()) },
@@ -109,8 +109,11 @@ async fn lead(core: &Arc<Core>, led: Leadership) {
             }
         }
         let mut done = true;
-        for step in next {
-            done &= take(core, led, step).await;
+        for step in planned {
+            // Each step takes a while: what was asked for may be another thing by now.
+            if next(&core.raft.snapshot(), &core.raft.info().members).contains(&step) {
+                done &= take(core, led, step).await;
+            }
         }
         if !done {
             sleep(PAUSE).await;

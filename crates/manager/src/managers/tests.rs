@@ -3,10 +3,11 @@
 use swarm_crypto::{Credentials, Identity};
 use swarm_proto::v1::managers_client::ManagersClient;
 use swarm_proto::v1::raft_client::RaftClient;
-use swarm_types::{Change, ClusterId, Timestamp};
+use swarm_types::{Change, ClusterId, OpenSession, Timestamp};
 use tonic::Code;
 
 use super::*;
+use crate::testing::World;
 use crate::testing::many::{Many, Seat, code, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,6 +139,62 @@ async fn a_follower_without_a_leader_is_not_fit_and_one_that_hears_the_next_is()
 
     many.kill(leader).await;
     eventually("it notices", || (!core.is_fit()).then_some(())).await;
-    assert!(core.quorum_age().is_none_or(|age| age > crate::FIT_FOR));
+    assert!(core.quorum_age().is_none_or(|age| age > crate::core::FIT_FOR));
     many.end().await;
+}
+
+/// Its own replica may not know yet that the role is taken back.
+#[tokio::test]
+async fn a_node_that_is_not_to_stay_a_manager_is_not_let_in() {
+    let mut world = World::new().await;
+    let managers = Managers::new(world.core.clone());
+    let before = world.core.raft.info().members;
+    for (role, wanted) in
+        [(NodeRole::Manager, NodeRole::Worker), (NodeRole::Worker, NodeRole::Manager)]
+    {
+        let mut node = crate::testing::manager(world.ids.draw());
+        (node.role, node.spec.role) = (role, wanted);
+        let id = node.id;
+        world.change(Change::CreateNode(Box::new(node))).await;
+
+        let request = v1::AdmitRequest { member: 77, addr: "127.0.0.1:1".to_owned(), epoch: 1 };
+        let refused = managers.let_in(id, request).await.unwrap_err();
+
+        assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    }
+    assert_eq!(world.core.raft.info().members, before);
+}
+
+/// It may still carry a session that is over, and reckon by the clock of the leader before.
+#[tokio::test]
+async fn only_a_nodes_present_session_is_vouched_for_and_only_on_this_leaders_clock() {
+    let mut world = World::new().await;
+    let (node, session_id, over) = (world.node, world.ids.draw(), world.ids.draw());
+    let open = OpenSession {
+        node,
+        session: session_id,
+        manager: node,
+        boot_id: String::new(),
+        description: Box::default(),
+        addr: String::new(),
+    };
+    world.change(Change::OpenSession(Box::new(open))).await;
+    let Leadership::Leader { incarnation: clock, .. } = *world.core.raft.leadership().borrow()
+    else {
+        panic!("it leads")
+    };
+    let managers = Managers::new(world.core.clone());
+    let heard = |of| world.core.hub.liveness().age(&node, of, boot_time()).is_some();
+    let vouch = |clock, of| {
+        let (node, session) = (field::put_id(node), field::put_id(of));
+        let nodes = vec![v1::HeardNode { node, session, age_ms: 0 }];
+        let request = v1::VouchRequest { clock, as_of_ms: u64::MAX, epoch: 1, nodes };
+        managers.hear(request).unwrap();
+        (heard(session_id), heard(over))
+    };
+
+    assert_eq!(vouch(clock.wrapping_add(1), session_id), (false, false));
+    assert_eq!(vouch(clock, over), (false, false));
+    assert_eq!(vouch(clock, session_id), (true, false));
+    assert_eq!(vouch(clock, over), (true, false), "it takes the place of nothing");
 }

@@ -106,6 +106,9 @@ struct World {
     many: Many,
     worker: NodeId,
     session: Streaming<v1::SessionMessage>,
+    /// To the manager that carries the session.
+    channel: Channel,
+    session_id: Vec<u8>,
     callers: watch::Receiver<usize>,
     sent: watch::Receiver<u64>,
 }
@@ -135,12 +138,13 @@ impl World {
         let first = session.message().await.unwrap().unwrap();
         let fake = Fake::default();
         let (callers, sent) = (fake.callers.subscribe(), fake.sent.subscribe());
-        serve(channel, first.session_id, fake).await;
+        let session_id = first.session_id;
+        serve(channel.clone(), session_id.clone(), fake).await;
         let knows = |seat: &Seat| seat.snapshot().node(&worker)?.session.as_ref().map(|_| ());
         for seat in &many.seats {
             eventually("it knows the session", || knows(seat)).await;
         }
-        Self { many, worker, session, callers, sent }
+        Self { many, worker, session, channel, session_id, callers, sent }
     }
 
     fn request<T>(&self, message: T) -> Request<T> {
@@ -179,13 +183,20 @@ impl World {
     }
 }
 
-/// Serves `fake` on a connection to the manager.
-async fn serve(channel: Channel, session_id: Vec<u8>, fake: Fake) {
+type Connection = (mpsc::Sender<v1::RelayUp>, Streaming<v1::RelayDown>);
+
+/// Opens a connection to the manager.
+async fn connect(channel: Channel, session_id: Vec<u8>) -> Result<Connection, Status> {
     let (up, receiver) = mpsc::channel(IN_FLIGHT);
     let open = v1::RelayOpen { session_id, epoch: 1 };
     up.send(v1::RelayUp { part: Some(Part::Open(open)) }).await.unwrap();
     let call = RelayClient::new(channel).serve(ReceiverStream::new(receiver)).await;
-    let mut down = call.unwrap().into_inner();
+    Ok((up, call?.into_inner()))
+}
+
+/// Serves `fake` on a connection to the manager.
+async fn serve(channel: Channel, session_id: Vec<u8>, fake: Fake) {
+    let (up, mut down) = connect(channel, session_id).await.unwrap();
     let (ours, theirs) = duplex(WINDOW);
     let one = tokio_stream::once(Ok::<_, io::Error>(theirs)).chain(tokio_stream::pending());
     tokio::spawn(Server::builder().add_service(TasksServer::new(fake)).serve_with_incoming(one));
@@ -240,6 +251,33 @@ async fn calls_end_with_the_session() {
     }
     let gone = world.many.seats[2].manager.reach(world.worker).unwrap_err();
     assert_eq!(gone.code(), Code::Unavailable);
+    world.many.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_has_a_bounded_number_of_connections() {
+    let world = World::new().await;
+    let connect = || connect(world.channel.clone(), world.session_id.clone());
+    // One that is replaced goes on as long as there are calls on it.
+    let mut calls = Vec::new();
+    for _ in 1..MOST_CONNECTIONS {
+        let mut samples = world.samples(&world.many.seats[2], true).await;
+        assert!(samples.message().await.unwrap().is_some());
+        calls.push(samples);
+        serve(world.channel.clone(), world.session_id.clone(), Fake::default()).await;
+    }
+
+    let refused = connect().await.unwrap_err();
+
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains("4 connections already"), "{refused}");
+    drop(calls.pop());
+    let freed = async {
+        while let Err(refused) = connect().await {
+            assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+        }
+    };
+    timeout(SOON, freed).await.unwrap();
     world.many.end().await;
 }
 

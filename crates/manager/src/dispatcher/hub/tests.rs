@@ -1,10 +1,11 @@
 use futures::FutureExt;
 use swarm_types::object::node::{NodeSession, NodeStatus};
-use swarm_types::{IdSource, Timestamp};
+use swarm_types::{Change, IdSource, Timestamp};
 
 use swarm_types::object::node::NodeState;
 
 use super::*;
+use crate::testing::World;
 
 fn ids<const N: usize>() -> [TaskId; N] {
     let mut ids = IdSource::seeded(7);
@@ -95,11 +96,8 @@ fn a_slow_stream_costs_a_bounded_number_of_marks_and_loses_none() {
     assert_eq!(pile.take().now_or_never(), Some(Marks::all()));
 }
 
-#[test]
-fn the_session_of_a_node_that_is_down_is_closed() {
-    let mut ids = IdSource::seeded(1);
-    let (id, session) = (ids.draw(), ids.draw());
-    let node = |state| Node {
+fn node(id: NodeId, session: SessionId, state: NodeState) -> Node {
+    Node {
         id,
         meta: Default::default(),
         spec: Default::default(),
@@ -114,7 +112,14 @@ fn the_session_of_a_node_that_is_down_is_closed() {
             opened_at: Timestamp(0),
         }),
         attachments: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn the_session_of_a_node_that_is_down_is_closed() {
+    let mut ids = IdSource::seeded(1);
+    let (id, session) = (ids.draw(), ids.draw());
+    let node = |state| node(id, session, state);
     let hub = Hub::new();
     let live = carried(&hub, id, session);
 
@@ -123,4 +128,27 @@ fn the_session_of_a_node_that_is_down_is_closed() {
 
     hub.node_changed(&node(NodeState::Down));
     assert!(hub.session(&id).is_none() && live.closed.is_cancelled());
+}
+
+#[tokio::test]
+async fn nodes_that_were_removed_unseen_are_forgotten() {
+    let mut world = World::new().await;
+    let (hub, mut ids) = (Hub::new(), IdSource::seeded(2));
+    let [stays, here, elsewhere]: [NodeId; 3] = std::array::from_fn(|_| ids.draw());
+    let session = ids.draw();
+    let present = node(stays, session, NodeState::Ready);
+    world.change(Change::CreateNode(Box::new(present))).await;
+    let live = carried(&hub, here, session);
+    for node in [stays, here, elsewhere] {
+        hub.hear(node, session);
+        assert!(["a", "b"].iter().all(|boot| !lock(&hub.hosts).opened(node, boot)));
+    }
+
+    hub.resync(&world.core.raft.snapshot());
+
+    assert!(hub.session(&here).is_none() && live.closed.is_cancelled());
+    let heard = |node: NodeId| hub.liveness().age(&node, session, boot_time()).is_some();
+    assert_eq!([stays, here, elsewhere].map(heard), [true, false, false]);
+    let remembered = |node: NodeId| lock(&hub.hosts).opened(node, "a");
+    assert_eq!([stays, here, elsewhere].map(remembered), [true, false, false]);
 }
