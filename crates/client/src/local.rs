@@ -1,6 +1,7 @@
 //! The node behind the socket: founding, joining and leaving a cluster, and what the node knows of itself.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use swarm_proto::v1::node_local_client::NodeLocalClient;
@@ -103,12 +104,23 @@ pub struct Info {
     pub applied_index: u64,
     /// Address others reach the node at.
     pub address: String,
+    /// The managers it knows to reach, `HOST:PORT` each.
+    pub manager_addresses: Vec<String>,
     /// Version of the daemon.
     pub version: String,
     /// Version of containerd; empty when it does not answer.
     pub containerd_version: String,
     /// What is wrong; empty when nothing is.
     pub error: String,
+}
+
+impl Info {
+    /// [`Self::address`] without the port that a manager listens on.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let socket = self.address.parse::<SocketAddr>();
+        socket.map_or_else(|_| self.address.clone(), |socket| socket.ip().to_string())
+    }
 }
 
 /// What a node is made of.
@@ -241,16 +253,17 @@ impl Client {
         })
     }
 
-    /// Ends the node's tasks and makes it forget its cluster.
+    /// Ends the node's tasks and makes it forget its cluster. `Some` when it left and the other
+    /// managers may count it still: why, and what to do about it there.
     ///
     /// # Errors
     ///
     /// [`ClientError::Refused`] when it is in none, or is a manager and not forced.
-    pub async fn leave(&self, leaving: Leaving) -> Result<(), ClientError> {
+    pub async fn leave(&self, leaving: Leaving) -> Result<Option<String>, ClientError> {
         let request = v1::LeaveRequest { force: leaving == Leaving::Forced };
         let mut local = self.local();
-        self.call_once(local.leave(request), LEAVE_DEADLINE).await?;
-        Ok(())
+        let answer = self.call_once(local.leave(request), LEAVE_DEADLINE).await?;
+        Ok(Some(answer.counted).filter(|counted| !counted.is_empty()))
     }
 
     /// What nodes of that role join with.
@@ -345,6 +358,7 @@ impl Client {
             settings: settings.transpose()?,
             applied_index: answer.applied_index,
             address: answer.advertise_addr,
+            manager_addresses: answer.manager_addrs,
             version: answer.version,
             containerd_version: answer.containerd_version,
             error: answer.error,

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::{Code, Response, Status};
 
 use crate::error::broken;
@@ -28,9 +28,11 @@ impl Client {
     {
         let (mut interrupted, mut elected, mut attempts) = (None, None, 1);
         while attempts < ATTEMPTS {
-            let status = match once(attempt(), CALL_DEADLINE).await {
-                Ok(answer) => return Ok(answer),
-                Err(status) => status,
+            let status = match timeout(CALL_DEADLINE, attempt()).await {
+                Ok(Ok(answer)) => return Ok(answer.into_inner()),
+                Ok(Err(status)) => status,
+                // Who says nothing for that long says nothing the next time.
+                Err(_) => return Err(ClientError::of(&self.target, unanswered(CALL_DEADLINE))),
             };
             let gone = interrupted.is_some() && broken(&status).is_some();
             let Some(pause) = pause(&status).or(gone.then_some(RECONNECT)) else {
@@ -78,13 +80,17 @@ async fn once<T>(
     call: impl Future<Output = Result<Response<T>, Status>>,
     deadline: Duration,
 ) -> Result<T, Status> {
-    match tokio::time::timeout(deadline, call).await {
+    match timeout(deadline, call).await {
         Ok(answer) => answer.map(Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded(format!(
-            "no answer within {} s; look whether a change happened before you repeat it",
-            deadline.as_secs()
-        ))),
+        Err(_) => Err(unanswered(deadline)),
     }
+}
+
+fn unanswered(deadline: Duration) -> Status {
+    Status::deadline_exceeded(format!(
+        "no answer within {} s; look whether a change happened before you repeat it",
+        deadline.as_secs()
+    ))
 }
 
 /// Whether the manager answered that nobody there can take the call now.
@@ -149,6 +155,18 @@ mod tests {
         };
 
         assert_eq!(made(|_| Err(busy())).await, (Duration::from_millis(200), ATTEMPTS, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_says_nothing_is_waited_for_once() {
+        let client = Client::unix(std::path::Path::new("/nowhere"));
+        let began = Instant::now();
+
+        let asked = client.call(std::future::pending::<Result<Response<()>, Status>>);
+        let error = asked.await.unwrap_err();
+
+        assert_eq!(began.elapsed(), CALL_DEADLINE);
+        assert!(error.to_string().contains("no answer within 30 s"), "{error}");
     }
 
     #[test]

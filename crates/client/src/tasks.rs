@@ -319,7 +319,7 @@ impl Exec {
             let message = message.map_err(|status| ClientError::of(&self.target, status))?;
             let Some(message) = message else { return Ok(None) };
             return Ok(Some(match message.part {
-                None => continue,
+                None | Some(Part::Done(_)) => continue,
                 Some(Part::Started(_)) => ExecOutput::Started,
                 Some(Part::Stdout(bytes)) => ExecOutput::Stdout(bytes),
                 Some(Part::Stderr(bytes)) => ExecOutput::Stderr(bytes),

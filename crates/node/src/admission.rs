@@ -1,12 +1,14 @@
 //! Makes the store of this node a voting member: asks the other managers until it is one.
 //!
-//! A store that was let in may be out again: its node was demoted and promoted anew, or another
-//! store took its place. What this node knows of that is as old as its log, so it asks as well
-//! whenever it hears no leader, or is looked for at an address where it is not any more. To ask once
-//! too often changes nothing.
+//! A store that was let in may be out again, when its node was demoted and promoted anew: it does
+//! not come back then, the node begins with another one. What this node knows of that is as old as
+//! its log, so it asks as well whenever it hears no leader, or is looked for at an address where it
+//! is not any more. To ask once too often changes nothing.
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use swarm_crypto::tls::{self, Credentials};
 use swarm_proto::v1;
 use swarm_proto::v1::managers_client::ManagersClient;
@@ -19,6 +21,8 @@ use crate::NodeError;
 
 /// How long a manager may take to let a store in, until that has everything.
 const ANSWER: Duration = Duration::from_secs(35);
+/// How long a manager is waited for before the next is asked as well.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Pause after all were asked.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time between two looks whether there is a leader.
@@ -51,7 +55,7 @@ impl Admission {
             let silent = || Status::deadline_exceeded("no answer in time");
             let asked = asked.unwrap_or_else(|_| Err((self.known.join(", "), silent())));
             let Err((manager, refusal)) = asked else { return Ok(()) };
-            if is_final(&refusal) || Instant::now() + PAUSE >= deadline {
+            if is_final(refusal.code()) || Instant::now() + PAUSE >= deadline {
                 let (why, code) = (refusal.message().to_owned(), refusal.code());
                 return Err(NodeError::NotAdmitted { remote: manager, why, code });
             }
@@ -60,7 +64,7 @@ impl Admission {
         }
     }
 
-    /// Asks whenever the store seems to be no member; never ends.
+    /// Asks whenever the store seems to be no member. Ends when it cannot be one any more.
     pub(crate) async fn keep(self) {
         loop {
             if self.leads() {
@@ -69,6 +73,9 @@ impl Admission {
                 && let Err((manager, refusal)) = self.ask_all().await
             {
                 tracing::info!(manager, %refusal, "not a manager");
+                if refusal.code() == Code::Aborted {
+                    return;
+                }
             }
             sleep(LOOK).await;
         }
@@ -102,7 +109,8 @@ impl Admission {
         }
     }
 
-    /// Asks one manager after the other until one lets the store in.
+    /// Asks one manager after the other until one lets the store in. Who is silent for long does not
+    /// keep the next from being asked.
     async fn ask_all(&self) -> Result<(), (String, Status)> {
         let members = self.raft.info().members;
         let others = members.values().filter(|member| member.node != self.node);
@@ -112,19 +120,18 @@ impl Admission {
                 all.push(manager.clone());
             }
         }
-        let nobody = Status::unavailable("no other manager is known");
-        let mut last = (self.addr.clone(), nobody);
-        for manager in all {
-            match self.ask(&manager).await {
-                Ok(()) => return Ok(()),
-                Err(refusal) if is_final(&refusal) => return Err((manager, refusal)),
-                Err(refusal) => last = (manager, refusal),
-            }
+        if all.is_empty() {
+            return Err((self.addr.clone(), Status::unavailable("no other manager is known")));
         }
-        Err(last)
+        first_to_agree(all, |manager| self.ask(manager)).await
     }
 
-    async fn ask(&self, manager: &str) -> Result<(), Status> {
+    async fn ask(&self, manager: String) -> (String, Result<(), Status>) {
+        let answer = self.answer(&manager).await;
+        (manager, answer)
+    }
+
+    async fn answer(&self, manager: &str) -> Result<(), Status> {
         let channel = tls::channel(manager, &self.credentials);
         let channel = channel.map_err(|error| Status::unavailable(error.to_string()))?;
         let info = self.raft.info();
@@ -137,7 +144,71 @@ impl Admission {
     }
 }
 
+/// Asks one after the other, and does not wait for who is silent before it asks the next. Ends with
+/// the first that agrees or refuses for good, or with the last refusal.
+async fn first_to_agree<F>(
+    managers: Vec<String>,
+    ask: impl Fn(String) -> F,
+) -> Result<(), (String, Status)>
+where
+    F: Future<Output = (String, Result<(), Status>)>,
+{
+    let (mut left, mut asked) = (managers.into_iter(), FuturesUnordered::new());
+    let mut last = (String::new(), Status::unavailable("nobody was asked"));
+    loop {
+        asked.extend(left.next().map(&ask));
+        let patience = if left.len() > 0 { PATIENCE } else { ANSWER };
+        match timeout(patience, asked.next()).await {
+            Ok(Some((_, Ok(())))) => return Ok(()),
+            Ok(Some((manager, Err(refusal)))) if is_final(refusal.code()) => {
+                return Err((manager, refusal));
+            }
+            Ok(Some((manager, Err(refusal)))) => last = (manager, refusal),
+            Ok(None) => return Err(last),
+            Err(_) => {}
+        }
+    }
+}
+
 /// True when no manager will answer otherwise a little later.
-fn is_final(refusal: &Status) -> bool {
-    matches!(refusal.code(), Code::FailedPrecondition | Code::InvalidArgument)
+pub(crate) const fn is_final(refusal: Code) -> bool {
+    matches!(refusal, Code::FailedPrecondition | Code::InvalidArgument | Code::Aborted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    async fn ask(manager: String) -> (String, Result<(), Status>) {
+        let answer = match manager.as_str() {
+            "paused" => pending().await,
+            "busy" => Err(Status::unavailable("no leader")),
+            "full" => Err(Status::failed_precondition("no quorum")),
+            _ => Ok(()),
+        };
+        (manager, answer)
+    }
+
+    async fn asked(managers: &[&str]) -> (Result<(), Code>, Duration) {
+        let began = Instant::now();
+        let managers = managers.iter().map(|&it| it.to_owned()).collect();
+        let outcome = timeout(ANSWER, first_to_agree(managers, ask)).await;
+        let outcome = outcome.unwrap_or_else(|_| Err((String::new(), Status::cancelled("late"))));
+        (outcome.map_err(|(_, refusal)| refusal.code()), began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manager_that_is_silent_keeps_no_other_from_being_asked() {
+        assert_eq!(asked(&["busy", "agrees"]).await, (Ok(()), Duration::ZERO));
+        let (outcome, took) = asked(&["paused", "paused", "agrees"]).await;
+        assert_eq!(outcome, Ok(()));
+        assert!(took <= 2 * PATIENCE + Duration::from_millis(10), "{took:?}");
+
+        assert_eq!(asked(&["busy", "busy"]).await.0, Err(Code::Unavailable));
+        let (outcome, took) = asked(&["full", "agrees"]).await;
+        assert_eq!((outcome, took), (Err(Code::FailedPrecondition), Duration::ZERO));
+        assert_eq!(asked(&["paused"]).await.0, Err(Code::Cancelled), "each has its own time");
+    }
 }

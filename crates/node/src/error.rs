@@ -81,9 +81,21 @@ pub enum NodeError {
         /// What kind of refusal it is.
         code: tonic::Code,
     },
+    /// It is not known whether the others count the new manager's vote, so it stays one.
+    #[error(
+        "whether this manager votes is not known yet ({manager}: {why}); it goes on asking: look at \
+         `swarm node ls` on another manager, or give it up with `swarm leave --force`"
+    )]
+    Undecided {
+        /// Who was asked last.
+        manager: String,
+        /// What the manager said, or why there was no answer.
+        why: String,
+    },
     /// A manager without a store, and no other manager to get it from.
     #[error(
-        "this manager has no store, and no other manager gives it one ({manager}: {why}); start          it again when they are reachable, or give it up with `swarm daemon --purge`"
+        "this manager has no store, and no other manager gives it one ({manager}: {why}); start \
+         it again when they are reachable, or give it up with `swarm daemon --purge`"
     )]
     Alone {
         /// Who was asked last.

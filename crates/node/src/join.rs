@@ -25,7 +25,7 @@ use crate::local::said;
 use crate::managing::Managing;
 use crate::member::Papers;
 use crate::membership::{Membership, Part};
-use crate::{Inner, NodeError, advertise};
+use crate::{Inner, NodeError, admission, advertise};
 
 /// Rounds of asking every manager.
 const ROUNDS: usize = 5;
@@ -94,18 +94,23 @@ impl Inner {
         let files = self.certificate_files()?;
         files.save_root(&papers.root_pem).map_err(NodeError::certificates)?;
         files.save(&certificate).map_err(NodeError::certificates)?;
-        let managing = match place {
+        let (managing, undecided) = match place {
             Some((listener, _)) => {
-                Some(self.new_manager(&membership, &papers, listener, epoch).await?)
+                let (managing, undecided) =
+                    self.new_manager(&membership, &papers, listener, epoch).await?;
+                (Some(managing), undecided)
             }
             None => {
                 Membership::confirm(&self.options.state_dir)?;
-                None
+                (None, None)
             }
         };
         let started = self.start(membership.clone(), managing, net, papers).await?;
         let started = member.insert(started);
         Membership::forget_joining(&self.options.state_dir)?;
+        if let Some(undecided) = undecided {
+            return Err(undecided);
+        }
         tokio::select! {
             ready = started.ready() => ready?,
             () = self.stopping.cancelled() => return Err(NodeError::Stopping),
@@ -145,14 +150,15 @@ impl Inner {
     }
 
     /// Starts a manager on an empty store, and has the others let it in. When they refuse, nothing
-    /// of it stays.
+    /// of it stays. When what they did is not known, and they may count its vote, it stays: a vote
+    /// that is counted and never given stops the cluster.
     async fn new_manager(
         &self,
         membership: &Membership,
         papers: &Papers,
         listener: TcpListener,
         epoch: u64,
-    ) -> Result<Managing, NodeError> {
+    ) -> Result<(Managing, Option<NodeError>), NodeError> {
         let state = &self.options.state_dir;
         let Part::Manager { advertise, managers } = &membership.part else {
             return Err(NodeError::Manager);
@@ -172,16 +178,20 @@ impl Inner {
             admitted = admission.within(ADMISSION) => admitted,
             () = self.stopping.cancelled() => Err(NodeError::Stopping),
         };
-        match admitted {
-            Ok(()) => Ok(managing),
-            Err(error) => {
-                managing.stop().await;
-                if !matches!(error, NodeError::Stopping) {
-                    Membership::end(state)?;
-                }
-                Err(error)
-            }
+        let error = match admitted {
+            Ok(()) => return Ok((managing, None)),
+            Err(error) => error,
+        };
+        if let Some(undecided) = undecided(&error, &managing.raft) {
+            return Ok((managing, Some(undecided)));
         }
+        let raft = managing.raft.clone();
+        managing.stop().await;
+        // What it was told while it stopped counts as well: then the next start goes on.
+        if !matches!(error, NodeError::Stopping) && undecided(&error, &raft).is_none() {
+            Membership::end(state)?;
+        }
+        Err(error)
     }
 
     /// Refuses what cannot be a manager's address.
@@ -209,6 +219,14 @@ impl Inner {
         let interfaces = advertise::interfaces();
         advertise::choose(advertise, self.options.listen_addr, &interfaces).map(Some)
     }
+}
+
+/// Why the others may count the vote of a store that they did not let in, as far as is known here:
+/// a store that is not complete was never asked for it.
+fn undecided(error: &NodeError, raft: &Raft) -> Option<NodeError> {
+    let NodeError::NotAdmitted { remote, why, code } = error else { return None };
+    let may = if admission::is_final(*code) { raft.votes() } else { raft.is_complete() };
+    may.then(|| NodeError::Undecided { manager: remote.clone(), why: why.clone() })
 }
 
 /// What a cluster gave to a node.
@@ -310,4 +328,48 @@ fn read(
     }
     let (root_pem, epoch) = (answer.root, answer.epoch);
     Ok(Admitted { node, cluster, role, certificate, root_pem, managers, epoch })
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_crypto::KeyFile;
+    use swarm_raft::Dial;
+    use swarm_types::spec::cluster::ClusterSpec;
+    use swarm_types::{IdSource, Timestamp};
+
+    use super::*;
+    use crate::found::found;
+
+    /// Whether the store stays, after that answer of the others.
+    fn stays(code: Code, raft: &Raft) -> bool {
+        let (remote, why) = ("10.0.0.1:2377".to_owned(), String::new());
+        undecided(&NodeError::NotAdmitted { remote, why, code }, raft).is_some()
+    }
+
+    #[tokio::test]
+    async fn a_store_stays_as_long_as_its_vote_may_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |name| KeyFile::load_or_create(&dir.path().join(name)).unwrap().sealer();
+        let ids = &mut IdSource::seeded(1);
+        let founding = found(Availability::Active, ClusterSpec::default(), ids, Timestamp::now());
+        let founding = founding.unwrap();
+        let options = |name| swarm_raft::Options {
+            dial: Dial::nowhere(),
+            ..swarm_raft::Options::new(dir.path().join(name), founding.node, "a:1".into())
+        };
+
+        let fresh = Raft::join(options("fresh"), key("fresh.key"), 1).await.unwrap();
+        for code in [Code::DeadlineExceeded, Code::Unavailable, Code::FailedPrecondition] {
+            assert!(!stays(code, &fresh), "nobody ever asked it for its vote");
+        }
+        fresh.shutdown().await;
+
+        let first = founding.first.clone();
+        let voter = Raft::bootstrap(options("voter"), key("voter.key"), first).await.unwrap();
+        for code in [Code::DeadlineExceeded, Code::Unavailable, Code::Aborted] {
+            assert!(stays(code, &voter));
+        }
+        assert!(undecided(&NodeError::Stopping, &voter).is_none());
+        voter.shutdown().await;
+    }
 }

@@ -28,6 +28,7 @@ mod purge;
 mod renewal;
 mod role;
 mod socket;
+mod stop;
 mod tasks;
 mod volumes;
 
@@ -35,6 +36,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use ipnetwork::Ipv4Network;
 use swarm_crypto::KeyFile;
@@ -61,6 +63,11 @@ const GATEWAY_SUBNET: Ipv4Network = match Ipv4Network::new_checked(Ipv4Addr::new
     Some(subnet) => subnet,
     None => unreachable!(),
 };
+
+/// How long a change of membership may take to see that the node stops.
+const CHANGE_DEADLINE: Duration = Duration::from_secs(20);
+/// How long agent, manager and store may take to stop; each has deadlines of its own.
+const MEMBER_DEADLINE: Duration = Duration::from_secs(50);
 
 /// What a node runs with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -198,16 +205,18 @@ impl Node {
         }
     }
 
-    /// Stops everything but the containers, and waits for it.
+    /// Stops everything but the containers, and waits for it: 75 s at most. What did not
+    /// end by then is told in the log and ends with the process, which it survives as a crash.
     pub async fn stop(self) {
         self.inner.stopping.cancel();
         self.inner.control.close();
-        let member = self.inner.member.lock().await.take();
-        if let Some(member) = member {
-            member.stop().await;
+        let member = stop::within(CHANGE_DEADLINE, "a change of membership", async {
+            self.inner.member.lock().await.take()
+        });
+        if let Some(member) = member.await.flatten() {
+            stop::within(MEMBER_DEADLINE, "the node's part of the cluster", member.stop()).await;
         }
-        self.inner.tracker.close();
-        self.inner.tracker.wait().await;
+        stop::all(&self.inner.tracker).await;
         socket::remove(&self.inner.options);
     }
 }

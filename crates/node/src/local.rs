@@ -101,8 +101,8 @@ impl NodeLocal for Local {
         };
         let left = self.0.leave(insistence).await.map_err(|error| refused(&error));
         told("Leave", &left);
-        left?;
-        Ok(Response::new(v1::LeaveResponse {}))
+        let counted = left?.map(|counted| counted.to_string()).unwrap_or_default();
+        Ok(Response::new(v1::LeaveResponse { counted }))
     }
 
     async fn info(

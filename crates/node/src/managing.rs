@@ -115,6 +115,7 @@ impl Inner {
         advertise: SocketAddr,
         known: &[String],
     ) -> Result<Member, NodeError> {
+        self.sweep_store()?;
         let advertise = self.present(advertise, known);
         // As long as the host is there: `node.toml` keeps what was told at first.
         membership.part = Part::Manager { advertise, managers: known.to_vec() };
@@ -220,7 +221,11 @@ impl Inner {
     }
 
     /// The other managers that are known without a store.
-    async fn others(&self, own: SocketAddr, known: &[String]) -> Result<Vec<String>, NodeError> {
+    pub(crate) async fn others(
+        &self,
+        own: SocketAddr,
+        known: &[String],
+    ) -> Result<Vec<String>, NodeError> {
         let told = swarm_agent::kept_managers(&self.options.state_dir.join(WORKER_DIR)).await?;
         let mut others: Vec<String> = Vec::new();
         for manager in self.not_own(own, told.iter().chain(known)) {

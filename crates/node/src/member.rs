@@ -15,11 +15,12 @@ use swarm_net::Net;
 use swarm_types::object::node::{NodeState, TlsInfo};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
 use crate::managing::{self, Managing};
 use crate::membership::{Membership, Part};
-use crate::{Inner, NodeError, Options, tasks};
+use crate::role::Present;
+use crate::{Inner, NodeError, Options, role, tasks};
 
 /// How long a node that has become a member may take until its cluster shows it as READY.
 const READY_DEADLINE: Duration = Duration::from_secs(20);
@@ -28,9 +29,10 @@ const BRIDGE: &str = "swarm0";
 pub(crate) const WORKER_DIR: &str = "worker";
 pub(crate) const CERTIFICATES: &str = "certificates";
 /// What is a member's own in the state directory, and goes when it leaves.
-pub(crate) const OWN: [&str; 3] = [managing::RAFT_DIR, WORKER_DIR, CERTIFICATES];
+pub(crate) const OWN: [&str; 4] = [managing::RAFT_DIR, role::GIVEN_UP, WORKER_DIR, CERTIFICATES];
 /// What a member keeps in the state directory; `net` is the networks' own.
-pub(crate) const STATE: [&str; 4] = [managing::RAFT_DIR, WORKER_DIR, CERTIFICATES, "net"];
+pub(crate) const STATE: [&str; 5] =
+    [managing::RAFT_DIR, role::GIVEN_UP, WORKER_DIR, CERTIFICATES, "net"];
 
 /// What a node runs while it is part of a cluster.
 #[derive(Debug)]
@@ -191,9 +193,10 @@ impl Inner {
         }
     }
 
-    /// Has a manager's store let in again, whenever it is not.
+    /// Has a manager's store let in again, whenever it is not, and makes another one when that one
+    /// cannot be.
     fn stay_in(
-        &self,
+        self: &Arc<Self>,
         membership: &Membership,
         managing: Option<&Managing>,
         credentials: &Credentials,
@@ -204,12 +207,13 @@ impl Inner {
         };
         let at = (*advertise, managers.as_slice());
         let admission = self.admission(membership, at, &managing.raft, credentials);
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
+        let ((present, guard), inner) = (Present::new(membership), self.clone());
         self.tracker.spawn(async move {
-            stopped.run_until_cancelled(admission.keep()).await;
+            if present.keeps(admission.keep()).await.is_some() {
+                inner.begin_anew(&present).await;
+            }
         });
-        Some(stop.drop_guard())
+        Some(guard)
     }
 
     pub(crate) async fn net(&self) -> Result<Net, NodeError> {

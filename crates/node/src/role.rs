@@ -5,6 +5,8 @@
 //! that is cut off, the next start goes on. A manager is told only after the others have let it
 //! out of raft; its store goes then.
 
+use std::fs::{self, File};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,6 +25,8 @@ use crate::membership::{Membership, Part};
 use crate::renewal::{Signer, renew};
 use crate::{Inner, NodeError, advertise};
 
+/// A store that is being removed.
+pub(crate) const GIVEN_UP: &str = "raft.removed";
 /// Pause after a try that failed; it grows with each.
 const RETRY: Duration = Duration::from_secs(2);
 /// Most of them in a row.
@@ -38,6 +42,26 @@ impl Part {
     }
 }
 
+/// The member that somebody wants to change; it may be another one by then.
+#[derive(Clone, Debug)]
+pub(crate) struct Present {
+    membership: Membership,
+    gone: CancellationToken,
+}
+
+impl Present {
+    /// The one whose upkeep begins; the guard is its.
+    pub(crate) fn new(membership: &Membership) -> (Self, DropGuard) {
+        let gone = CancellationToken::new();
+        (Self { membership: membership.clone(), gone: gone.clone() }, gone.drop_guard())
+    }
+
+    /// Goes on as long as the member is there; `None` when it went first.
+    pub(crate) async fn keeps<T>(&self, going: impl Future<Output = T>) -> Option<T> {
+        self.gone.run_until_cancelled(going).await
+    }
+}
+
 impl Inner {
     /// Changes the node's part when the cluster wants it to, until the guard is dropped.
     pub(crate) fn follow_role(
@@ -46,25 +70,22 @@ impl Inner {
         credentials: &Credentials,
         agent: &Agent,
     ) -> DropGuard {
-        let stop = CancellationToken::new();
-        let (stopped, inner) = (stop.clone(), self.clone());
-        let (membership, credentials) = (membership.clone(), credentials.clone());
-        let agent = agent.state();
+        let (present, guard) = Present::new(membership);
+        let (inner, credentials, agent) = (self.clone(), credentials.clone(), agent.state());
         self.tracker.spawn(async move {
-            let following = inner.follow(membership, credentials, agent);
-            stopped.run_until_cancelled(following).await;
+            present.keeps(inner.follow(&present, credentials, agent)).await;
         });
-        stop.drop_guard()
+        guard
     }
 
     async fn follow(
         self: &Arc<Self>,
-        membership: Membership,
+        present: &Present,
         credentials: Credentials,
         agent: watch::Receiver<AgentState>,
     ) {
         let mut seen = agent.clone();
-        let part = membership.part.role();
+        let part = present.membership.part.role();
         let shown = || credentials.certificate().map(|certificate| certificate.identity.role);
         loop {
             let other = seen.wait_for(|state| {
@@ -84,7 +105,7 @@ impl Inner {
             match self.certified(role, &credentials, &agent).await {
                 Ok(_) if role == part => self.role_tries.store(0, Ordering::Relaxed),
                 Ok(manager) => {
-                    let (inner, from) = (self.clone(), membership.clone());
+                    let (inner, from) = (self.clone(), present.clone());
                     // A task of its own: it ends this one with the member.
                     let changed =
                         self.tracker.spawn(async move { inner.change_part(&from, manager).await });
@@ -122,12 +143,11 @@ impl Inner {
     /// Starts the node's parts anew with the other part; with the present one when that fails.
     async fn change_part(
         self: &Arc<Self>,
-        from: &Membership,
+        Present { membership: from, gone }: &Present,
         manager: String,
     ) -> Result<(), NodeError> {
         let mut slot = self.member.lock().await;
-        let is_still = slot.as_ref().is_some_and(|member| member.membership == *from);
-        if !is_still || self.stopping.is_cancelled() {
+        if gone.is_cancelled() || self.stopping.is_cancelled() {
             return Ok(());
         }
         let known = slot.as_ref().map(|member| member.managers()).unwrap_or_default();
@@ -156,10 +176,7 @@ impl Inner {
         to.announce(&self.options.state_dir)?;
         Membership::confirm(&self.options.state_dir)?;
         tracing::info!(role = to.part.role().as_str(), "the node changes its role");
-        if let Some(member) = slot.take() {
-            self.control.close();
-            member.stop().await;
-        }
+        self.stop_parts(&mut slot).await;
         let started = match self.resumed(to).await {
             Ok(started) => {
                 self.role_tries.store(0, Ordering::Relaxed);
@@ -173,12 +190,39 @@ impl Inner {
                 self.taken_back(from).await
             }
         };
+        self.started(&mut slot, started);
+        Ok(())
+    }
+
+    /// Begins anew with an empty store: that of a manager which raft has let go, and which is to be
+    /// one again, is of no use any more.
+    pub(crate) async fn begin_anew(self: &Arc<Self>, from: &Present) {
+        let mut slot = self.member.lock().await;
+        if from.gone.is_cancelled() || self.stopping.is_cancelled() {
+            return;
+        }
+        tracing::info!("the others let this manager go, and it is to be one again");
+        self.stop_parts(&mut slot).await;
+        let started = match self.give_up_store() {
+            Ok(()) => self.resumed(from.membership.clone()).await,
+            Err(error) => Err(error),
+        };
+        self.started(&mut slot, started);
+    }
+
+    async fn stop_parts(&self, slot: &mut Option<Member>) {
+        if let Some(member) = slot.take() {
+            self.control.close();
+            member.stop().await;
+        }
+    }
+
+    fn started(&self, slot: &mut Option<Member>, started: Result<Member, NodeError>) {
         match started {
             Ok(started) => *slot = Some(started),
             // Half a node must not go on.
             Err(error) => drop(self.failure.send_replace(Some(Arc::new(error)))),
         }
-        Ok(())
     }
 
     async fn taken_back(self: &Arc<Self>, from: &Membership) -> Result<Member, NodeError> {
@@ -189,16 +233,35 @@ impl Inner {
 
     /// Removes the store that a node keeps of a time when it was a manager, and its key.
     pub(crate) fn drop_store(&self) -> Result<(), NodeError> {
-        let dir = self.options.state_dir.join(RAFT_DIR);
-        let gone = |path: &std::path::Path, removed: std::io::Result<()>| match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(NodeError::io("remove", path)(error))
-            }
-            _ => Ok(()),
-        };
-        gone(&dir, std::fs::remove_dir_all(&dir))?;
+        self.give_up_store()?;
         // It may be under an unlock key that nobody asks for any more.
-        gone(&self.key_file(), std::fs::remove_file(self.key_file()))
+        let file = self.key_file();
+        gone(fs::remove_file(&file)).map_err(NodeError::io("remove", &file))
+    }
+
+    /// Removes the store, whole or not at all. The key file stays.
+    fn give_up_store(&self) -> Result<(), NodeError> {
+        let state = &self.options.state_dir;
+        self.sweep_store()?;
+        let dir = state.join(RAFT_DIR);
+        let moved = fs::rename(&dir, state.join(GIVEN_UP));
+        gone(moved.and_then(|()| File::open(state)?.sync_all()))
+            .map_err(NodeError::io("remove", &dir))?;
+        self.sweep_store()
+    }
+
+    /// Removes what is left of a store that was given up.
+    pub(crate) fn sweep_store(&self) -> Result<(), NodeError> {
+        let dir = self.options.state_dir.join(GIVEN_UP);
+        gone(fs::remove_dir_all(&dir)).map_err(NodeError::io("remove", &dir))
+    }
+}
+
+/// What is not there needs no removal.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Exec`: a command beside a task's process, its streams over the call.
 //!
-//! Three flows: requests to the command, its output to the caller, and its end. The end of the
-//! command ends all of them; so does dropping this, which is how a cancelled call ends it. Only a
+//! Three flows: requests to the command, its output to the caller, with word of what was carried
+//! out where that is asked for, and its end. The end of the command ends all of them; so does dropping this, which is how a cancelled call ends it. Only a
 //! caller that says so leaves it running.
 
 use std::time::Duration;
@@ -12,12 +12,13 @@ use swarm_runtime::{
     Terminal, TerminalSize,
 };
 use swarm_types::TaskId;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 use v1::exec_request::Part as Asked;
 use v1::exec_response::Part as Told;
 
-use super::{Sender, refused};
+use super::{Callers, Sender, refused};
 
 /// How long the first message may take to come.
 const START: Duration = Duration::from_secs(10);
@@ -54,6 +55,7 @@ pub(super) async fn run(
     config: &ExecConfig,
     requests: Streaming<v1::ExecRequest>,
     sender: Sender<v1::ExecResponse>,
+    callers: Callers,
 ) -> Result<Option<Exec>, Status> {
     let mut exec = match runtime.exec(task.as_str(), config).await {
         Err(Error::NotExecuted { code, why, .. }) => {
@@ -63,9 +65,11 @@ pub(super) async fn run(
         started => started.map_err(|error| refused(&error))?,
     };
     send(&sender, Told::Started(v1::ExecStarted { pid: exec.pid() })).await;
-    let asked = obey(requests, exec.take_input(), exec.control());
+    let (done, count) = watch::channel(0);
+    let count = (callers == Callers::Managers).then_some(count);
+    let asked = obey(requests, exec.take_input(), exec.control(), done);
     tokio::select! {
-        told = tell(&mut exec, &sender) => told.map(|()| None),
+        told = tell(&mut exec, count, &sender) => told.map(|()| None),
         left = asked => left.map(|()| Some(exec)),
     }
 }
@@ -83,10 +87,20 @@ pub(super) async fn drain(mut exec: Exec) {
     }
 }
 
-/// Passes on what the command writes, until it has ended.
-async fn tell(exec: &mut Exec, sender: &Sender<v1::ExecResponse>) -> Result<(), Status> {
+/// Passes on what the command writes and how many requests were carried out, until it has ended.
+async fn tell(
+    exec: &mut Exec,
+    mut done: Option<watch::Receiver<u64>>,
+    sender: &Sender<v1::ExecResponse>,
+) -> Result<(), Status> {
     loop {
-        let event = exec.next().await.map_err(|error| refused(&error))?;
+        let event = tokio::select! {
+            event = exec.next() => event.map_err(|error| refused(&error))?,
+            Some(done) = grown(&mut done) => {
+                send(sender, Told::Done(done)).await;
+                continue;
+            }
+        };
         match event {
             ExecEvent::Stdout(bytes) => send(sender, Told::Stdout(bytes.into())).await,
             ExecEvent::Stderr(bytes) => send(sender, Told::Stderr(bytes.into())).await,
@@ -98,11 +112,19 @@ async fn tell(exec: &mut Exec, sender: &Sender<v1::ExecResponse>) -> Result<(), 
     }
 }
 
+/// The count once it has grown; `None` when nobody counts.
+async fn grown(done: &mut Option<watch::Receiver<u64>>) -> Option<u64> {
+    let done = done.as_mut()?;
+    done.changed().await.ok()?;
+    Some(*done.borrow_and_update())
+}
+
 /// Passes on what the caller asks. Returns only when it leaves, or when that cannot go on.
 async fn obey(
     mut requests: Streaming<v1::ExecRequest>,
     mut input: Option<ExecInput>,
     control: ExecControl,
+    done: watch::Sender<u64>,
 ) -> Result<(), Status> {
     loop {
         let asked = match requests.message().await {
@@ -111,7 +133,7 @@ async fn obey(
             // The caller is gone.
             Err(broken) => return Err(broken),
         };
-        let done = match (asked, &mut input) {
+        let obeyed = match (asked, &mut input) {
             (Some(Asked::Input(bytes)), Some(input)) => input.write(&bytes).await,
             (Some(Asked::Input(_)), None) => {
                 return Err(Status::invalid_argument("input for a command without stdin"));
@@ -126,10 +148,11 @@ async fn obey(
                 return Err(Status::invalid_argument("a command is started once"));
             }
         };
-        if let Err(error) = done {
+        if let Err(error) = obeyed {
             // A command that ended meanwhile takes nothing, and tells its end.
             tracing::debug!(task = ?control, %error, "passed over");
         }
+        done.send_modify(|done| *done += 1);
     }
     if let Some(input) = input
         && let Err(error) = input.close().await

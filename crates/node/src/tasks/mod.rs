@@ -3,6 +3,7 @@
 //! A container's id is its task's. One call per file; each answer is a stream with an owner:
 //! it ends when the caller goes away or the node stops.
 
+mod ahead;
 mod exec;
 mod far_logs;
 mod logs;
@@ -207,9 +208,10 @@ impl tasks_server::Tasks for Tasks {
             })));
         }
         let config = exec::config(start);
-        let inner = self.inner.clone();
+        let (inner, callers) = (self.inner.clone(), self.callers);
         let answers = self.answer(|sender| async move {
-            let left = exec::run(&inner.runtime, task, &config, requests, sender).await?;
+            let left = exec::run(&inner.runtime, task, &config, requests, sender, callers);
+            let left = left.await?;
             if let Some(left) = left {
                 let stopping = inner.stopping.clone();
                 inner.tracker.spawn(async move {

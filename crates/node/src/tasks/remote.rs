@@ -13,8 +13,10 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 use v1::exec_request::Part as Asked;
+use v1::exec_response::Part as Told;
 use v1::tasks_client::TasksClient;
 
+use super::ahead::Ahead;
 use super::{Sender, WAITING};
 use crate::Inner;
 
@@ -124,18 +126,22 @@ impl Remote {
         let mut client = self.client();
         let call = client.exec(self.request(ReceiverStream::new(receiver))?);
         let mut output = self.answer(Instant::now() + ANSWER, call).await?;
+        let (mut ahead, done) = Ahead::new(to);
         let told = async {
-            while let Some(part) = self.next(&mut output).await? {
-                // A caller that went away is noticed by whoever owns this.
-                let _ = sender.send(Ok(part)).await;
+            while let Some(told) = self.next(&mut output).await? {
+                match told.part {
+                    Some(Told::Done(count)) => drop(done.send_replace(count)),
+                    // A caller that went away is noticed by whoever owns this.
+                    _ => drop(sender.send(Ok(told)).await),
+                }
             }
             Ok(())
         };
         let asked = async move {
             while let Some(request) = requests.message().await? {
-                let _ = to.send(request).await;
+                ahead.send(request).await;
             }
-            drop(to);
+            drop(ahead);
             std::future::pending().await
         };
         tokio::select! {
@@ -152,7 +158,12 @@ pub(super) fn name(raft: &Raft, node: NodeId) -> String {
 }
 
 fn named(name: &str, status: &Status) -> Status {
-    Status::new(status.code(), format!("node {name}: {}", status.message()))
+    let why = match std::error::Error::source(status) {
+        // Made on this side, in words of the transport.
+        Some(_) => "the connection to it broke",
+        None => status.message(),
+    };
+    Status::new(status.code(), format!("node {name}: {why}"))
 }
 
 /// The session by which a node is reached; `None` for one that is down or gone.
@@ -160,4 +171,19 @@ fn session(raft: &Raft, node: NodeId) -> Option<Vec<u8>> {
     let view = raft.snapshot();
     let node = view.node(&node).filter(|node| node.status.state != NodeState::Down)?;
     Some(node.session.as_ref().map_or_else(Vec::new, |session| field::put_id(session.id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_named_with_what_it_said_or_with_what_became_of_it() {
+        let broken = Status::from_error(Box::new(std::io::Error::other("h2 protocol error")));
+        let broken = named("w1", &broken);
+        let said = named("w1", &Status::not_found("no such task"));
+
+        assert_eq!(broken.message(), "node w1: the connection to it broke");
+        assert_eq!((said.message(), said.code()), ("node w1: no such task", tonic::Code::NotFound));
+    }
 }
