@@ -49,8 +49,13 @@ pub enum DevError {
         there: String,
     },
     /// The node has no network: it was never started, or ended as by a power cut.
-    #[error("{0} is off: `swarm dev start {0}` starts it")]
-    Off(String),
+    #[error("{node} is off: `swarm dev start --name {cluster} {node}` starts it")]
+    Off {
+        /// The cluster.
+        cluster: String,
+        /// The node.
+        node: String,
+    },
     /// Another command works on the cluster.
     #[error("another command has worked on {} for {seconds} s", path.display())]
     Busy {

@@ -31,19 +31,39 @@ pub(crate) async fn form(cluster: &Place, record: &Record) -> Result<(), DevErro
     await_ready(cluster, &manager, first, nodes).await
 }
 
-/// A manager of the cluster; the first node becomes one where there is none.
+/// A manager of the cluster; the first node becomes one where no node is in a cluster.
 async fn founder(cluster: &Place, record: &Record) -> Result<(Member, Client), DevError> {
+    let mut within = Vec::new();
     for node in record.shape.nodes() {
         let client = client(cluster, node);
-        if info(&client, node).await?.is_manager {
+        let info = info(&client, node).await?;
+        if info.is_manager {
             return Ok((node, client));
         }
+        if info.state != LocalState::Inactive {
+            within.push((node.name(), info.state));
+        }
+    }
+    if !within.is_empty() {
+        return Err(unserved(&cluster.name, &within));
     }
     let first = Member { role: Role::Manager, number: 1 };
     let manager = client(cluster, first);
     let address = record.address(first).to_string();
     manager.init(&address).await.map_err(failed("found a cluster on", first))?;
     Ok((first, manager))
+}
+
+/// Another cluster beside the one that nodes are part of would help nobody.
+fn unserved(cluster: &str, within: &[(String, LocalState)]) -> DevError {
+    let are: Vec<String> = within.iter().map(|(node, is)| format!("{node} is {is}")).collect();
+    let are = are.join(", ");
+    let locked = within.iter().find(|(_, state)| *state == LocalState::Locked);
+    let advice = match locked {
+        Some((node, _)) => format!("`swarm dev exec --name {cluster} {node} -- swarm unlock`"),
+        None => format!("have them leave, or remove all by `swarm dev down --name {cluster}`"),
+    };
+    DevError::Refused(format!("no manager of the nodes' cluster serves: {are}; {advice}"))
 }
 
 async fn join(

@@ -130,6 +130,22 @@ impl Record {
         self.shape.nodes().into_iter().find(|node| node.name() == name)
     }
 
+    /// The nodes that the one of that name is cut off from, and in which direction if only in one.
+    pub(crate) fn cut_off(&self, name: &str) -> Vec<String> {
+        let lost = |from: &str, to: &str| {
+            self.cuts.contains(&Cut { from: from.to_owned(), to: to.to_owned() })
+        };
+        let nodes = self.shape.nodes().into_iter().map(Member::name);
+        nodes
+            .filter_map(|other| match (lost(&other, name), lost(name, &other)) {
+                (true, true) => Some(other),
+                (true, false) => Some(format!("{other} (in)")),
+                (false, true) => Some(format!("{other} (out)")),
+                (false, false) => None,
+            })
+            .collect()
+    }
+
     /// Reads it; `None` when there is none.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>, DevError> {
         let bytes = match fs::read(path) {
@@ -180,6 +196,18 @@ mod tests {
             fs::write(&path, damaged).unwrap();
             assert!(matches!(Record::load(&path), Err(DevError::Record { .. })), "{damaged}");
         }
+    }
+
+    #[test]
+    fn each_node_knows_whom_it_is_cut_off_from() {
+        let mut record = Record::new(7, Shape { managers: 2, workers: 1 });
+        for (from, to) in [("m1", "m2"), ("m2", "m1"), ("w1", "m2")] {
+            record.cuts.insert(Cut { from: from.into(), to: to.into() });
+        }
+
+        let cut_off = ["m1", "m2", "w1"].map(|name| record.cut_off(name).join(", "));
+
+        assert_eq!(cut_off, ["m2", "m1, w1 (in)", "m2 (out)"]);
     }
 
     #[test]

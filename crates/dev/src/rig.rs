@@ -276,7 +276,8 @@ impl Rig {
     pub fn exec(&self, node: &str, words: &[OsString]) -> Result<Infallible, DevError> {
         let place = self.place.node(&self.node(node)?.name());
         if node::is_off(&place)? {
-            return Err(DevError::Off(node.to_owned()));
+            let (cluster, node) = (self.place.name.clone(), node.to_owned());
+            return Err(DevError::Off { cluster, node });
         }
         r#become::command(&place, node, &self.program, words)
     }

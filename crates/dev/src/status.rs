@@ -40,6 +40,9 @@ pub struct NodeStatus {
     pub state: NodeState,
     /// Its address; the host reaches it too.
     pub address: std::net::Ipv4Addr,
+    /// Nodes it is cut off from by `partition`, with ` (in)` or ` (out)` where only what comes in
+    /// to it, or goes out, is lost.
+    pub cut_off_from: Vec<String>,
     /// The daemon's socket.
     pub socket: PathBuf,
     /// File its network namespace is bound to.
@@ -66,6 +69,7 @@ pub(crate) fn of(cluster: &Place, record: &Record, node: Member) -> NodeStatus {
         role: node.role,
         state,
         address: record.address(node),
+        cut_off_from: record.cut_off(&name),
         socket: place.socket(),
         netns: place.netns(),
         pid: daemon.map(|process| process.pid()),

@@ -51,7 +51,7 @@ const IMAGES: usize = 128;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadArchive {
     /// Not a tar, a broken one, or one that ends early.
-    #[error("not a whole tar archive: {0}")]
+    #[error("not a whole tar archive: {}", .0.escape_debug())]
     NotTar(String),
     /// A tar without `index.json` or `manifest.json`.
     #[error("holds neither an OCI layout nor a docker archive")]

@@ -255,9 +255,10 @@ impl Settings {
 }
 
 fn start_logging(format: LogFormat) {
-    // openraft tells of every vote at info level; what it amounts to is told by swarm-raft.
+    // openraft tells of every vote, and of every message that another manager does not take, some
+    // fifty a second; what that amounts to is told by swarm-raft and swarm-manager.
     let filter = EnvFilter::try_from_env("SWARM_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("info,openraft=warn"));
+        .unwrap_or_else(|_| EnvFilter::new("info,openraft=off"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());
     match format {

@@ -49,11 +49,14 @@ fn rows(info: &NodeInfo, days_left: Option<i64>) -> Vec<(&'static str, String)> 
     }
     if info.node.is_some() {
         rows.push((" Is Manager", info.is_manager.to_string()));
-        rows.push((" Node Address", info.address.clone()));
+        rows.push((" Node Address", info.host()));
     }
     if let Some(days) = days_left {
         let days = if days < 0 { "expired".to_owned() } else { days.to_string() };
         rows.push((" Certificate Days Left", days));
+    }
+    if !info.manager_addresses.is_empty() {
+        rows.push((" Manager Addresses", info.manager_addresses.join(", ")));
     }
     if let Some(cluster) = &info.cluster {
         rows.extend([
@@ -121,6 +124,7 @@ mod tests {
             settings: None,
             applied_index: 7,
             address: "10.0.0.1:2377".to_owned(),
+            manager_addresses: vec!["10.0.0.1:2377".to_owned(), "10.0.0.2:2377".to_owned()],
             version: "0.1.0".to_owned(),
             containerd_version: "1.6.20".to_owned(),
             error: String::new(),
@@ -140,6 +144,9 @@ mod tests {
         assert_eq!(told(&led, Some(89), " Certificate Days Left").unwrap(), "89");
         assert_eq!(told(&led, Some(-1), " Certificate Days Left").unwrap(), "expired");
         assert_eq!(told(&led, None, " Certificate Days Left"), None);
+        let managers = told(&led, None, " Manager Addresses").unwrap();
+        assert_eq!(managers, "10.0.0.1:2377, 10.0.0.2:2377");
+        assert_eq!(told(&led, None, " Node Address").unwrap(), "10.0.0.1");
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! `swarm join --token TOKEN [--advertise-addr ...] [--availability ...] HOST:PORT`
+//! `swarm join --token TOKEN [--advertise-addr ...] [--availability ...] HOST[:PORT]`
 //!
 //! Says which part the node has in the swarm; with `-q` its id.
+
+use std::net::{IpAddr, SocketAddr};
 
 use swarm_client::{Client, Joining};
 use swarm_types::Sensitive;
@@ -8,6 +10,9 @@ use swarm_types::spec::node::Availability;
 
 use crate::flags::grammar;
 use crate::output::Printer;
+
+/// Where managers listen.
+const PORT: u16 = 2377;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Join {
@@ -31,8 +36,8 @@ pub(crate) struct Join {
         value_parser = grammar::availability
     )]
     availability: Availability,
-    /// A manager of the swarm
-    #[arg(value_name = "HOST:PORT")]
+    /// A manager of the swarm; its port is 2377 if none is given
+    #[arg(value_name = "HOST[:PORT]")]
     manager: String,
 }
 
@@ -41,7 +46,7 @@ pub(crate) async fn run(args: Join, client: &Client, out: &mut Printer) -> anyho
     let joined = client
         .join(&Joining {
             token: args.token,
-            managers: vec![args.manager],
+            managers: vec![with_port(args.manager)],
             advertise: args.advertise_addr,
             listen: args.listen_addr,
             availability: args.availability,
@@ -55,4 +60,33 @@ pub(crate) async fn run(args: Join, client: &Client, out: &mut Printer) -> anyho
 
 fn secret(text: &str) -> Result<Sensitive, std::convert::Infallible> {
     Ok(Sensitive::new(text.as_bytes().to_vec()))
+}
+
+/// What Docker makes of an address: managers listen there unless they are told otherwise.
+fn with_port(address: String) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, PORT).to_string(),
+        Err(_) if address.contains(':') && !address.ends_with(']') => address,
+        Err(_) => format!("{address}:{PORT}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_without_a_port_is_at_the_usual_one() {
+        for (typed, meant) in [
+            ("192.0.2.1", "192.0.2.1:2377"),
+            ("192.0.2.1:99", "192.0.2.1:99"),
+            ("manager", "manager:2377"),
+            ("manager:99", "manager:99"),
+            ("2001:db8::1", "[2001:db8::1]:2377"),
+            ("[2001:db8::1]", "[2001:db8::1]:2377"),
+            ("[2001:db8::1]:99", "[2001:db8::1]:99"),
+        ] {
+            assert_eq!(with_port(typed.to_owned()), meant);
+        }
+    }
 }

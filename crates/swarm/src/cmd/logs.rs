@@ -2,12 +2,12 @@
 //!
 //! Lines of the containers' output go to stdout, of their error output to stderr. With
 //! `--follow`, tasks that start later are followed too, and a task that cannot be read is told at
-//! once.
+//! once; it ends when the service was removed and all its tasks have ended.
 
 mod format;
 mod reader;
 
-use swarm_client::{Client, Consistency, LogPart, LogQuery, TaskFilter};
+use swarm_client::{Client, ClientError, Consistency, LogPart, LogQuery, TaskFilter};
 use swarm_types::{ServiceId, Task, Timestamp};
 
 use crate::cmd::task;
@@ -106,6 +106,19 @@ impl Source {
         }
         tasks.retain(has_container);
         Ok(tasks)
+    }
+
+    /// Whether it was removed, as this replica knows.
+    async fn is_gone(&self, client: &Client) -> anyhow::Result<bool> {
+        let removed = match self {
+            Self::Service(id) => client.service(id.as_str(), Consistency::Stale).await.map(drop),
+            Self::Task(task) => client.task(task.id.as_str(), Consistency::Stale).await.map(drop),
+        };
+        match removed {
+            Ok(()) => Ok(false),
+            Err(ClientError::NotFound { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// How long one request may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// What stands in the place of a page that would show less than there is.
+const CHANGING: &str = "the node is changing its part in a cluster: ask again in some seconds\n";
 /// Longest request that is read.
 const MAX_REQUEST: usize = 8 << 10;
 
@@ -61,11 +63,10 @@ async fn answer(mut stream: TcpStream, client: &Client) -> anyhow::Result<()> {
         request.extend(&chunk[..read]);
     }
     let (status, body) = if request.starts_with(b"GET /metrics ") {
-        let info = client.info().await?;
-        // A node outside of a cluster, or a worker, has no replica to count in.
-        let tasks = client.tasks(&TaskFilter::default(), Consistency::Stale).await;
-        let figures = client.figures().await?;
-        ("200 OK", page(&info, tasks.ok().map(|tasks| tasks.value).as_deref(), &figures))
+        match facts(client).await? {
+            Some(page) => ("200 OK", page),
+            None => ("503 Service Unavailable", CHANGING.to_owned()),
+        }
     } else {
         ("404 Not Found", "only /metrics is here\n".to_owned())
     };
@@ -77,6 +78,22 @@ async fn answer(mut stream: TcpStream, client: &Client) -> anyhow::Result<()> {
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     Ok(stream.shutdown().await?)
+}
+
+/// The page; `None` while nobody can look at what the node is part of.
+async fn facts(client: &Client) -> anyhow::Result<Option<String>> {
+    let info = client.info().await?;
+    if info.state == LocalState::Pending {
+        return Ok(None);
+    }
+    let figures = client.figures().await?;
+    // It began to change between the two.
+    if info.is_manager && figures.raft.is_none() {
+        return Ok(None);
+    }
+    // A node outside of a cluster, or a worker, has no replica to count in.
+    let tasks = client.tasks(&TaskFilter::default(), Consistency::Stale).await;
+    Ok(Some(page(&info, tasks.ok().map(|tasks| tasks.value).as_deref(), &figures)))
 }
 
 /// Adds one gauge with the values of its label sets.
@@ -170,6 +187,7 @@ mod tests {
             settings: None,
             applied_index: 42,
             address: String::new(),
+            manager_addresses: Vec::new(),
             version: "0.1.0".into(),
             containerd_version: String::new(),
             error: String::new(),

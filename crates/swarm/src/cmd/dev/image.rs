@@ -2,12 +2,13 @@
 //!
 //! Loads the images of an archive into every node. Prints one line per node and image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Subcommand;
 use swarm_client::{Client, Image};
 use swarm_dev::{NodeStatus, Rig};
+use tokio::fs::File;
 use tokio::task::JoinSet;
 
 use crate::cmd::all_done;
@@ -27,6 +28,8 @@ pub(crate) struct Load {
 
 pub(crate) async fn run(command: Command, rig: &Rig, out: &mut Printer) -> anyhow::Result<()> {
     let Command::Load(Load { file }) = command;
+    // Told once, and not by every node.
+    open(&file).await?;
     let mut loads = JoinSet::new();
     for node in rig.status()? {
         loads.spawn(load(node, file.clone()));
@@ -50,9 +53,13 @@ pub(crate) async fn run(command: Command, rig: &Rig, out: &mut Printer) -> anyho
 }
 
 async fn load(node: NodeStatus, file: PathBuf) -> anyhow::Result<Vec<(String, Image)>> {
-    let source = tokio::fs::File::open(&file).await;
-    let source = source.with_context(|| format!("open {}", file.display()))?;
+    let source = open(&file).await?;
     let images = Client::unix(&node.socket).load_images(source, None).await;
     let images = images.with_context(|| format!("load images on {}", node.name))?;
     Ok(images.into_iter().map(|image| (node.name.clone(), image)).collect())
+}
+
+async fn open(file: &Path) -> anyhow::Result<File> {
+    let opened = File::open(file).await;
+    opened.with_context(|| format!("open {}", file.display()))
 }

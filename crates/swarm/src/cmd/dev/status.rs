@@ -6,12 +6,13 @@ use swarm_dev::{NodeStatus, Rig};
 use crate::output::{List, ListKind, Printer, Row};
 
 const KIND: ListKind = ListKind {
-    table: "{{.Name}}\t{{.Role}}\t{{.State}}\t{{.Address}}\t{{.Pid}}\t{{.ContainerdPid}}\t{{.Socket}}",
+    table: "{{.Name}}\t{{.Role}}\t{{.State}}\t{{.Address}}\t{{.CutOffFrom}}\t{{.Pid}}\t{{.ContainerdPid}}\t{{.Socket}}",
     headers: &[
         ("Name", "NAME"),
         ("Role", "ROLE"),
         ("State", "STATE"),
         ("Address", "ADDRESS"),
+        ("CutOffFrom", "CUT OFF FROM"),
         ("Socket", "SOCKET"),
         ("Netns", "NETNS"),
         ("Pid", "PID"),
@@ -30,6 +31,7 @@ pub(crate) fn run(rig: &Rig, out: &mut Printer) -> anyhow::Result<()> {
 
 /// A process that does not run has no id: null, and nothing in tables.
 fn row(node: NodeStatus) -> Row {
+    let cut = node.cut_off_from.join(", ");
     let row = Row::new([
         ("Name", node.name),
         ("Role", node.role.to_string()),
@@ -39,6 +41,7 @@ fn row(node: NodeStatus) -> Row {
         ("Netns", node.netns.display().to_string()),
         ("Containerd", node.containerd.display().to_string()),
     ]);
+    let row = row.with("CutOffFrom", node.cut_off_from).in_tables("CutOffFrom", cut);
     [("Pid", node.pid), ("ContainerdPid", node.containerd_pid)].into_iter().fold(
         row,
         |row, (key, pid)| {

@@ -7,6 +7,7 @@ use swarm_client::{Client, ClientError, Consistency, LogPart, LogQuery};
 use swarm_types::{Task, TaskId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::Source;
 
@@ -27,10 +28,14 @@ pub(super) struct Reader {
     client: Client,
     query: LogQuery,
     known: BTreeSet<TaskId>,
+    /// No task can start any more.
+    is_complete: bool,
     streams: JoinSet<()>,
     sender: mpsc::Sender<Result<Vec<LogPart>, ClientError>>,
     receiver: mpsc::Receiver<Result<Vec<LogPart>, ClientError>>,
     ready: std::vec::IntoIter<LogPart>,
+    /// When to look for tasks again, however many lines come meanwhile.
+    look: Instant,
 }
 
 impl Reader {
@@ -40,10 +45,12 @@ impl Reader {
             client,
             query,
             known: BTreeSet::new(),
+            is_complete: false,
             streams: JoinSet::new(),
             sender,
             receiver,
             ready: Vec::new().into_iter(),
+            look: Instant::now() + LOOK,
         }
     }
 
@@ -78,17 +85,20 @@ impl Reader {
             }
             tokio::select! {
                 biased;
+                () = sleep_until(self.look), if grows => {
+                    // Before the tasks: none starts after it.
+                    self.is_complete = source.is_gone(&self.client).await?;
+                    // A follower outlives the time without a leader.
+                    let mut tasks = source.tasks(&self.client, Consistency::Stale).await?;
+                    self.look = Instant::now() + LOOK;
+                    tasks.retain(|task| !self.known.contains(&task.id) && task.node.is_some());
+                    return Ok(Some(Event::Tasks(tasks)));
+                }
                 Some(parts) = self.receiver.recv() => self.ready = parts?.into_iter(),
                 ended = self.streams.join_next(), if !self.streams.is_empty() => {
                     if let Some(Err(error)) = ended {
                         return Err(error.into());
                     }
-                }
-                () = tokio::time::sleep(LOOK), if grows => {
-                    // A follower outlives the time without a leader.
-                    let mut tasks = source.tasks(&self.client, Consistency::Stale).await?;
-                    tasks.retain(|task| !self.known.contains(&task.id) && task.node.is_some());
-                    return Ok(Some(Event::Tasks(tasks)));
                 }
             }
         }
@@ -96,10 +106,11 @@ impl Reader {
 
     /// Whether tasks may start that are not read yet.
     fn may_grow(&self, source: &Source) -> bool {
-        match source {
-            Source::Service(_) => true,
-            Source::Task(task) => !self.known.contains(&task.id),
-        }
+        !self.is_complete
+            && match source {
+                Source::Service(_) => true,
+                Source::Task(task) => !self.known.contains(&task.id),
+            }
     }
 }
 

@@ -21,7 +21,6 @@ pub(crate) struct Inspect {
 }
 
 pub(crate) async fn run(args: Inspect, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
-    let managers = client.managers().await?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in &args.nodes {
         match client.node(name, args.read.consistency()).await {
@@ -29,6 +28,8 @@ pub(crate) async fn run(args: Inspect, client: &Client, out: &mut Printer) -> an
             Err(error) => missing.push(error),
         }
     }
+    // Only now: the nodes may have waited for a new leader.
+    let managers = client.managers().await?;
     if args.pretty {
         for node in &found {
             out.line(pretty::node(node, &managers))?;

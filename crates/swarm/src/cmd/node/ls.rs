@@ -18,13 +18,15 @@ pub(crate) struct Ls {
 
 pub(crate) async fn run(args: Ls, client: &Client, out: &mut Printer) -> anyhow::Result<()> {
     let filters = args.filter.of(&["id", "label", "membership", "name", "node.label", "role"])?;
-    let (info, managers) = (client.info().await?, client.managers().await?);
+    let info = client.info().await?;
     let mut kept = Vec::new();
     for node in args.read.unwrap(client.nodes(args.read.consistency()).await?, out) {
         if matches(&node, &filters)? {
             kept.push(node);
         }
     }
+    // Only now: the nodes may have waited for a new leader.
+    let managers = client.managers().await?;
     out.list(&node_list::list(kept, info.node, &managers))
 }
 

@@ -8,7 +8,7 @@ mod node;
 mod service;
 pub(crate) mod words;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use swarm_client::Info;
 use swarm_types::{Meta, Timestamp};
 
@@ -26,15 +26,17 @@ pub(crate) fn info(info: &Info, expires: Option<Timestamp>) -> Value {
         Some(spec) => cluster.with("Spec", cluster::spec(spec)),
         None => cluster.without(&["Spec"]),
     };
+    let remote = info.manager_addresses.iter().map(|addr| json!({ "Addr": addr }));
     let reachable: Vec<String> = info.reachable.iter().map(ToString::to_string).collect();
     let swarm = Fields::default()
         .with("NodeID", text(info.node.map(|id| id.to_string())))
-        .with("NodeAddr", info.address.as_str())
+        .with("NodeAddr", info.host())
         .with("LocalNodeState", info.state.to_string())
         .with("ControlAvailable", info.is_manager)
         .with("Error", info.error.as_str())
         .with("Nodes", info.nodes)
         .with("Managers", info.managers)
+        .with_some("RemoteManagers", remote.collect::<Vec<_>>())
         .with("Cluster", cluster)
         .with("Leader", text(info.leader.map(|id| id.to_string())))
         .with_some("Reachable", reachable)
