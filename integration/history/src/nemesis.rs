@@ -37,6 +37,8 @@ pub enum Fault {
     /// The disk of a node has no room left.
     FullDisk(String),
     /// The disk of a node answers nothing for a while.
+    FrozenDisk(String),
+    /// The disk of a node takes long for whatever is written.
     SlowDisk(String),
     /// The wall clock of a running daemon jumps by so many seconds.
     Jump(String, i64),
@@ -90,7 +92,7 @@ impl<'a> Nemesis<'a> {
     #[must_use]
     pub fn draw(&mut self) -> Fault {
         let one = self.victim();
-        match self.dice.within(0..16) {
+        match self.dice.within(0..17) {
             0 | 1 => Fault::Kill(vec![one]),
             2 => Fault::Kill(self.managers.clone()),
             // A boot forgets mounts, and `start` after one begins with that.
@@ -104,8 +106,9 @@ impl<'a> Nemesis<'a> {
             10 => Fault::Cut(vec![one], Some("in")),
             11 => Fault::Cut(vec![one], Some("out")),
             12 => Fault::FullDisk(self.disk_owner().clone()),
-            13 => Fault::SlowDisk(self.disk_owner().clone()),
-            14 => Fault::Jump(one, *self.dice.pick(&[JUMP, -JUMP])),
+            13 => Fault::FrozenDisk(self.disk_owner().clone()),
+            14 => Fault::SlowDisk(self.disk_owner().clone()),
+            15 => Fault::Jump(one, *self.dice.pick(&[JUMP, -JUMP])),
             _ if one == *self.disk_owner() => Fault::Kill(vec![one]),
             _ => Fault::Wipe(one),
         }
@@ -155,10 +158,15 @@ impl<'a> Nemesis<'a> {
                 // A manager that cannot write its log ends.
                 self.start(node);
             }
-            Fault::SlowDisk(node) => {
+            Fault::FrozenDisk(node) => {
                 let frozen = disk::freeze(self.cluster, node);
                 last();
                 drop(frozen);
+            }
+            Fault::SlowDisk(node) => {
+                let slowed = disk::slow(self.cluster, node);
+                last();
+                drop(slowed);
             }
             Fault::Jump(node, seconds) => {
                 self.set_clock(node, *seconds);

@@ -14,7 +14,7 @@ mod task;
 mod view;
 mod wait;
 
-pub use netns::{Netns, wire};
+pub use netns::{Netns, switch, wire};
 pub use node::{Node, program};
 pub use ran::Ran;
 pub use stream::Stream;

@@ -74,6 +74,30 @@ pub fn wire(one: (&Netns, &str), other: (&Netns, &str)) {
     }
 }
 
+/// Joins any number of namespaces by a switch, `eth0` in each of them with its address, `IP/BITS`.
+/// The switch is a namespace too; the cables end with it.
+///
+/// # Panics
+///
+/// As [`wire`].
+#[must_use]
+pub fn switch(ports: &[(&Netns, &str)]) -> Netns {
+    let switch = Netns::new();
+    switch.run(|| ip("link add br0 up type bridge"));
+    for (number, (netns, address)) in ports.iter().enumerate() {
+        let there = format!("/proc/{}/fd/{}", std::process::id(), netns.file.as_raw_fd());
+        switch.run(|| {
+            ip(&format!("link add p{number} type veth peer name eth0 netns {there}"));
+            ip(&format!("link set p{number} up master br0"));
+        });
+        netns.run(|| {
+            ip(&format!("address add {address} dev eth0"));
+            ip("link set eth0 up");
+        });
+    }
+    switch
+}
+
 fn ip(line: &str) {
     let output = Command::new("ip").args(line.split(' ')).output();
     let output = output.unwrap_or_else(|why| panic!("run ip: {why}"));

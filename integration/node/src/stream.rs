@@ -1,7 +1,7 @@
 //! A command whose output is read while it runs.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,24 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// Waits until it ends by itself, and says how.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end in time.
+    #[track_caller]
+    #[must_use]
+    pub fn ended(mut self) -> ExitStatus {
+        crate::until("the command ends", || {
+            // It may wait to get rid of its lines.
+            while self.lines.try_recv().is_ok() {}
+            match self.child.try_wait() {
+                Ok(Some(status)) => Ok(status),
+                other => Err(format!("{other:?}")),
+            }
+        })
     }
 }
 

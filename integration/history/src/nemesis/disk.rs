@@ -1,15 +1,21 @@
-//! A disk of its own for a node's state, to be filled and to stand still.
+//! A disk of its own for a node's state, to be filled, to stand still, and to be slow.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use netns_test::Cluster;
 
 /// Room on it: some minutes of log.
 const SIZE: u64 = 256 << 20;
+/// A slow disk stands still for the one, and works for the other.
+const TURN: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(20));
 
 /// A disk without room, until dropped.
 #[derive(Debug)]
@@ -30,6 +36,21 @@ impl Drop for Frozen {
     fn drop(&mut self) {
         // A test that fails may have gone on to the end of the disk.
         let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.0).status();
+    }
+}
+
+/// A disk that stands still most of the time, until dropped.
+#[derive(Debug)]
+pub(super) struct Slowed {
+    done: Arc<AtomicBool>,
+    turns: Option<JoinHandle<()>>,
+}
+
+impl Drop for Slowed {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        let ended = self.turns.take().map(JoinHandle::join);
+        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "a disk was not slow");
     }
 }
 
@@ -78,9 +99,27 @@ pub(super) fn fill(cluster: &Cluster, node: &str) -> Filled {
 }
 
 pub(super) fn freeze(cluster: &Cluster, node: &str) -> Frozen {
-    let state = state(cluster, node);
+    freeze_at(state(cluster, node))
+}
+
+fn freeze_at(state: PathBuf) -> Frozen {
     run(&["fsfreeze", "--freeze", text(&state)]);
     Frozen(state)
+}
+
+/// What is written has to wait for a turn, two or three times for an entry of the log.
+pub(super) fn slow(cluster: &Cluster, node: &str) -> Slowed {
+    let (state, done) = (state(cluster, node), Arc::new(AtomicBool::new(false)));
+    let until = Arc::clone(&done);
+    let turns = thread::spawn(move || {
+        while !until.load(Ordering::Relaxed) {
+            let frozen = freeze_at(state.clone());
+            thread::sleep(TURN.0);
+            drop(frozen);
+            thread::sleep(TURN.1);
+        }
+    });
+    Slowed { done, turns: Some(turns) }
 }
 
 fn state(cluster: &Cluster, node: &str) -> PathBuf {

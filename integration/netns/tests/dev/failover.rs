@@ -73,6 +73,7 @@ fn tasks_and_writes_go_on_without_the_nodes_that_are_lost() {
     // A leader that is killed: others lead, and it follows when it is back.
     let (leader, others) = roles(&cluster, "m1");
     let _ = cluster.dev(&["kill", leader]).ok();
+    assert_ne!(cluster.leader(others[0]).as_deref(), Some(leader), "an answer after the election");
     write(&cluster, others[0], "leader=killed");
     let _ = cluster.dev(&["start", leader]).ok();
     awaits(&cluster, others[0], leader, "Ready Reachable");

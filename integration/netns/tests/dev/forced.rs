@@ -21,9 +21,12 @@ fn one_manager_goes_on_alone_when_it_is_told_to() {
     let how = ["--detach", "--name", "web", "--replicas", "2"];
     let what = ["--constraint", "node.role==worker", "busybox:test", "sleep", "1000000"];
     let _ = cluster.swarm("m1", &[&["service", "create"], &how[..], &what[..]].concat()).ok();
-    let before = until("two tasks run", || match cluster.tasks("w1") {
-        pids if pids.len() == 2 => Ok(pids),
-        pids => Err(format!("{pids:?}")),
+    // What is there before they run starts them.
+    let before = until("two tasks run", || {
+        let listed = cluster.swarm("m1", &["ps", "--format", "{{.CurrentState}}"]);
+        let running = listed.stdout.matches("Running ").count();
+        let pids = cluster.tasks("w1");
+        if (running, pids.len()) == (2, 2) { Ok(pids) } else { Err(format!("{listed}{pids:?}")) }
     });
     let force = ["init", "--force-new-cluster"];
     let refused = cluster.swarm("m3", &force);

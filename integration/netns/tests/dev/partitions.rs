@@ -1,6 +1,7 @@
 //! Who hears whom. What is lost is seen by what arrives after it, in order.
 
 use netns_test::{Cluster, Probe};
+use serde_json::json;
 
 /// Arguments of `partition`, and who is not heard by whom any more.
 type Case = (&'static [&'static str], &'static [(usize, usize)]);
@@ -48,12 +49,15 @@ fn a_node_that_comes_back_is_still_cut_off() {
     let _ = cluster.dev(&["partition", "w1", "--one-way", "out"]).ok();
     let _ = cluster.dev(&["start", "w1"]).ok();
     let [m1, w1] = ["m1", "w1"].map(|node| Probe::new(&cluster, node));
+    let cut_off = |node| cluster.status(node)["CutOffFrom"].clone();
+    assert_eq!((cut_off("m1"), cut_off("w1")), (json!(["w1 (in)"]), json!(["m1 (out)"])));
 
     w1.tell(&m1, "lost");
     m1.tell(&w1, "arrives");
 
     assert_eq!(w1.hear(), "arrives");
     let _ = cluster.dev(&["heal"]).ok();
+    assert_eq!(cut_off("w1"), json!([]));
     w1.tell(&m1, "after");
     assert_eq!(m1.hear(), "after");
 }

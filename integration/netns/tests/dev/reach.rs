@@ -1,6 +1,10 @@
 //! Tasks of other nodes, asked at a manager.
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use netns_test::Cluster;
 use node_test::{Ran, Stream, until};
@@ -26,6 +30,34 @@ fn inside(cluster: &Cluster, asked: &str, task: &str, script: &str) -> Ran {
     cluster.swarm(asked, &["exec", task, "sh", "-c", script])
 }
 
+/// Runs a command at w1 that takes no input, and kills its user when that can get rid of no more.
+fn leave_with_full_input(cluster: &Cluster, asked: &str) {
+    let before = cluster.tasks("w1");
+    let own = || -> BTreeSet<u32> { cluster.tasks("w1").difference(&before).copied().collect() };
+    let line = ["exec", asked, "--", "swarm", "exec", "-i", "all.w1", "sleep", "999"];
+    let mut user = cluster.command(&line).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = user.stdin.take().unwrap();
+    let (taken, takes) = sync_channel(1);
+    let feeder =
+        std::thread::spawn(
+            move || {
+                while input.write_all(&[0; 4096]).is_ok() && taken.send(()).is_ok() {}
+            },
+        );
+    until("it runs", || if own().is_empty() { Err("nothing new".to_owned()) } else { Ok(()) });
+    while takes.recv_timeout(Duration::from_millis(500)).is_ok() {}
+
+    drop(takes);
+    user.kill().unwrap();
+    let _ = user.wait().unwrap();
+
+    until("it ends with its user", || {
+        let left = own();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?} at {asked}")) }
+    });
+    feeder.join().unwrap();
+}
+
 #[test]
 fn every_manager_reaches_the_tasks_of_every_node() {
     let cluster = Cluster::of(3, 1);
@@ -48,6 +80,11 @@ fn every_manager_reaches_the_tasks_of_every_node() {
     }
     let refused = inside(&cluster, "w1", "all.w1", "true");
     assert!(refused.refusal().contains("worker") && refused.refusal().contains("manager"));
+
+    // One of them does not carry the session of w1.
+    for manager in ["m1", "m2"] {
+        leave_with_full_input(&cluster, manager);
+    }
 
     // One that is silent is named, and holds up nobody else.
     let [m2, w1] = ["m2", "w1"].map(|node| {

@@ -1,5 +1,9 @@
 //! Workers that become managers, and managers that become workers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use netns_test::Cluster;
 use node_test::until;
 
@@ -69,4 +73,79 @@ fn nodes_change_their_roles() {
     assert!(refusal.refusal().contains("last manager"), "{refusal}");
     role(&cluster, "m1", "promote", "m2");
     are(&cluster, "m2", &[m1, m2, "m3 Ready", "w1 Ready"]);
+}
+
+/// How often somebody began to lead.
+fn elections(cluster: &Cluster) -> usize {
+    let logs = ["m1", "m2", "m3"].map(|name| cluster.dev(&["logs", name]).ok().to_owned());
+    logs.iter().map(|log| log.matches("leadership=Leader").count()).sum()
+}
+
+/// Writes until told to stop; each write is taken within five seconds.
+fn keeps_writing(cluster: &Cluster, manager: &str, stop: &AtomicBool) {
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let name = format!("write-{number}");
+        let began = Instant::now();
+        let write = ["service", "create", "-d", "--name", &name, "--replicas", "0", "none"];
+        while cluster.swarm(manager, &write).code != Some(0) {
+            assert!(began.elapsed() < Duration::from_secs(5), "write {number} was not taken");
+        }
+    }
+}
+
+/// What it missed of that, its store stood for election again and again.
+#[test]
+fn a_manager_that_is_promoted_again_disturbs_nobody() {
+    let cluster = Cluster::of(3, 0);
+    let all = ["m1 Ready Reachable", "m2 Ready Reachable", "m3 Ready Reachable"];
+    are(&cluster, "m1", &all);
+    let leader = cluster.leader("m1").unwrap();
+    let other = ["m1", "m2"].into_iter().find(|name| *name != leader).unwrap();
+    let before = elections(&cluster);
+
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stopped = Stopping(&stop);
+        scope.spawn(|| keeps_writing(&cluster, &leader, &stop));
+        for _ in 0..10 {
+            role(&cluster, &leader, "demote", other);
+            role(&cluster, &leader, "promote", other);
+        }
+        are(&cluster, &leader, &all);
+        until("it knows that it votes", || {
+            let own = ["node", "inspect", "--format", "{{.ManagerStatus.Addr}}", "self"];
+            let shown = cluster.swarm(other, &own);
+            if shown.stdout.contains(':') { Ok(()) } else { Err(shown.to_string()) }
+        });
+
+        // It hears of neither.
+        let _ = cluster.dev(&["pause", other]).ok();
+        role(&cluster, &leader, "demote", other);
+        until("it is no manager any more", || {
+            let inspect = ["node", "inspect", "--format", "{{.ManagerStatus}}", other];
+            let shown = cluster.swarm(&leader, &inspect);
+            if shown.stdout.starts_with("<no value>") { Ok(()) } else { Err(shown.to_string()) }
+        });
+        role(&cluster, &leader, "promote", other);
+        let _ = cluster.dev(&["resume", other]).ok();
+        are(&cluster, &leader, &all);
+    });
+
+    assert_eq!(elections(&cluster), before);
+    let log = cluster.dev(&["logs", other]);
+    assert!(log.ok().contains("the others let this manager go"), "{log}");
+    assert_eq!(cluster.leader(other).unwrap(), leader);
+    let _ = cluster.swarm(other, &["node", "update", "--label-add", "a=b", other]).ok();
+}
+
+/// Ends the writes also when a test fails.
+struct Stopping<'a>(&'a AtomicBool);
+
+impl Drop for Stopping<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

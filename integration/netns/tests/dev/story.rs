@@ -5,8 +5,18 @@ use node_test::program;
 use serde_json::Value;
 
 /// Fields of a row, by their fixed names.
-const FIELDS: [&str; 9] =
-    ["Address", "Containerd", "ContainerdPid", "Name", "Netns", "Pid", "Role", "Socket", "State"];
+const FIELDS: [&str; 10] = [
+    "Address",
+    "Containerd",
+    "ContainerdPid",
+    "CutOffFrom",
+    "Name",
+    "Netns",
+    "Pid",
+    "Role",
+    "Socket",
+    "State",
+];
 
 #[test]
 fn a_cluster_is_made_used_and_removed_without_a_trace() {
@@ -83,6 +93,23 @@ fn up_again_is_nothing_new_and_another_shape_is_refused() {
     let refusal = cluster.dev(&["up", "--workers", "2"]);
     assert!(refusal.refusal().contains("1 manager and 1 worker"), "{refusal}");
     assert!(refusal.refusal().contains(&format!("swarm dev down --name {}", cluster.name())));
+    let absent = cluster.dev(&["image", "load", "/nowhere/web.tar"]);
+    assert_eq!(absent.refusal().matches("/nowhere/web.tar").count(), 1, "{absent}");
+}
+
+/// They would not form another cluster than the one they are in.
+#[test]
+fn up_says_when_the_managers_are_locked() {
+    let cluster = Cluster::up(0);
+    let _ = cluster.swarm("m1", &["update", "--autolock"]).ok();
+    let _ = cluster.dev(&["kill", "m1"]).ok();
+
+    let ran = cluster.dev(&["up", "--workers", "0"]);
+
+    let advice = format!("swarm dev exec --name {} m1 -- swarm unlock", cluster.name());
+    for word in ["m1 is locked", &advice] {
+        assert!(ran.refusal().contains(word), "{ran}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! `/metrics`, as Prometheus reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 
-use node_test::{Node, until};
+use node_test::{Node, Stream, until};
 
 /// Every sample of the page by its name with labels. Refuses what Prometheus would refuse.
 fn samples(node: &Node) -> BTreeMap<String, f64> {
@@ -37,6 +38,15 @@ fn samples(node: &Node) -> BTreeMap<String, f64> {
 fn what_a_manager_does_is_counted_in_prometheus_form() {
     let node = Node::ready_with(&["--metrics-addr", "127.0.0.1:9300"]);
     let before = samples(&node);
+    for (counter, outcomes) in [
+        ("swarm_dispatcher_reports_total", ["committed", "refused", "failed"]),
+        ("swarm_scheduler_decisions_total", ["applied", "refused", "unknown"]),
+    ] {
+        for outcome in outcomes {
+            let series = format!("{counter}{{outcome=\"{outcome}\"}}");
+            assert!(before.contains_key(&series), "{series} is not in {before:?}");
+        }
+    }
     node.serve("web", &["--replicas", "2", "--network", "host"], &["sleep", "100000"]);
     let _ = node.running("web", 2);
 
@@ -64,6 +74,33 @@ fn what_a_manager_does_is_counted_in_prometheus_form() {
     });
 
     assert_eq!(now["swarm_dispatcher_sessions"], 1.0);
+    assert!(now["swarm_dispatcher_reports_queued"] >= 0.0);
+    assert_eq!(now["swarm_raft_leader_changes_total"], 1.0);
     assert_eq!(now["swarm_raft_leader"], 1.0);
     assert!(now["swarm_raft_commit_seconds_sum"] < 60.0);
+}
+
+#[test]
+fn the_page_says_when_the_node_changes_its_part() {
+    let node = Node::start_with(&["--metrics-addr", "127.0.0.1:9300"]);
+    let answers = |head: &str| {
+        let page = node.page(9300, "/metrics").map_err(|error| error.to_string())?;
+        if page.starts_with(head) { Ok(page) } else { Err(page) }
+    };
+
+    let _ = until("the page is there", || answers("HTTP/1.1 200"));
+
+    // Who is asked to let it in takes the connection and says nothing.
+    let silent = node.netns().run(|| TcpListener::bind("127.0.0.1:9301")).unwrap();
+    let token = format!("SWMTKN-1-{}-{}", "0".repeat(50), "0".repeat(25));
+    let joins = Stream::start(node.command(&["join", "--token", &token, "127.0.0.1:9301"]));
+    let page = until("it waits to be let in", || answers("HTTP/1.1 503"));
+
+    assert!(
+        page.ends_with("changing its part in a cluster: ask again in some seconds\n"),
+        "{page}"
+    );
+    drop(silent);
+    let _ = until("it was not let in", || answers("HTTP/1.1 200"));
+    drop(joins);
 }

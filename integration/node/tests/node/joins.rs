@@ -30,7 +30,7 @@ fn a_node_joins_only_with_the_present_token_of_the_cluster_it_asks() {
     join(&token(&alone), MANAGER, "root with the digest of the join token");
     join("SWMTKN-1-abc", MANAGER, "not a join token");
     join(&token(&manager), "10.77.0.2:2377", "own address");
-    join(&token(&manager), "10.77.0.1", "expected HOST:PORT");
+    join(&token(&manager), "10.77.0.1:http", "expected HOST:PORT");
     join(&token(&manager), "10.77.0.1:1", "Connection refused");
     assert_eq!(manager.swarm(&["node", "ls"]).rows().len(), 1);
 

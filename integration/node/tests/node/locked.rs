@@ -41,7 +41,7 @@ fn has_only_key(node: &Node, number: u32) {
 }
 
 /// Waits until the key file has followed the cluster away from `before`.
-fn followed(node: &Node, before: &str) -> String {
+pub(crate) fn followed(node: &Node, before: &str) -> String {
     until("the key file follows", || match lock(node) {
         now if now == before => Err(now),
         now => Ok(now),
@@ -99,6 +99,11 @@ fn a_restarted_manager_is_locked_until_the_right_key_and_its_tasks_run_on() {
     node.start_daemon();
     assert_eq!(unlock(&node, &right).code, Some(0));
     assert_eq!((node.running("web", 2), node.processes()), (before, processes));
+
+    node.kill_daemon();
+    node.start_daemon();
+    // There is nobody who counts it.
+    assert_eq!(node.swarm(&["leave", "--force"]).ok(), "Node left the swarm.");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod options;
 mod output;
 mod refusals;
 mod restarts;
+mod roles;
 mod rollback;
 mod scale;
 mod services;

@@ -2,18 +2,21 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use node_test::{Node, Ran, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use node_test::{DEADLINE, Node, Ran, until};
 
 use crate::identity::all_ready;
 use crate::workers::{founded, joined, serve};
 
-fn token(manager: &Node) -> String {
+pub(crate) fn manager_token(manager: &Node) -> String {
     manager.swarm(&["join-token", "-q", "manager"]).ok().to_owned()
 }
 
 pub(crate) fn join(manager: &Node, node: &Node) -> Ran {
-    node.swarm(&["join", "--token", &token(manager), "10.77.0.1:2377"])
+    node.swarm(&["join", "--token", &manager_token(manager), "10.77.0.1:2377"])
 }
 
 /// Two managers; the first founded the cluster.
@@ -25,7 +28,7 @@ fn pair() -> (Node, Node) {
 
 /// Waits until a write through the node is taken.
 #[track_caller]
-fn writes(node: &Node, name: &str) {
+pub(crate) fn writes(node: &Node, name: &str) {
     until(&format!("{name} is created"), || {
         let line = ["service", "create", "-d", "--name", name, "--replicas", "0", "busybox:test"];
         let created = node.swarm(&line);
@@ -36,7 +39,7 @@ fn writes(node: &Node, name: &str) {
 
 /// Waits until the column MANAGER STATUS shows those words, in any order.
 #[track_caller]
-fn statuses(node: &Node, words: &[&str]) {
+pub(crate) fn statuses(node: &Node, words: &[&str]) {
     until(&format!("the managers are shown as {words:?}"), || {
         let listed = node.swarm(&["node", "ls", "--format", "{{.ManagerStatus}}"]);
         let mut shown: Vec<&str> = listed.stdout.lines().filter(|it| !it.is_empty()).collect();
@@ -139,13 +142,13 @@ fn the_only_manager_takes_the_address_that_its_host_has() {
             first.swarm(&["node", "inspect", "self", "--format", "{{.ManagerStatus.Addr}}"]);
         if shown.ok().trim() == "10.77.0.11:2377" { Ok(()) } else { Err(shown.to_string()) }
     });
-    let joined = second.swarm(&["join", "--token", &token(&first), "10.77.0.11:2377"]);
+    let joined = second.swarm(&["join", "--token", &manager_token(&first), "10.77.0.11:2377"]);
     assert_eq!(joined.ok(), "This node joined a swarm as a manager.");
     statuses(&second, &["Leader", "Reachable"]);
 }
 
 /// Gives the host another address on the wire.
-fn move_host(node: &Node, before: u8, now: u8) {
+pub(crate) fn move_host(node: &Node, before: u8, now: u8) {
     for change in [format!("del 10.77.0.{before}/24"), format!("add 10.77.0.{now}/24")] {
         let mut ip = Command::new("ip");
         ip.arg("address").args(change.split(' ')).args(["dev", "eth0"]);
@@ -222,6 +225,40 @@ fn a_force_that_is_killed_anywhere_is_told_again_and_loses_nothing() {
         all_ready(&first, 2);
         statuses(&first, &["Leader"]);
     }
+}
+
+/// Joins, and has the first stop for a while when the newcomer's store is complete: it may have a
+/// vote by then. What the newcomer said; `None` when the first had answered already.
+fn joined_unheard(first: &Node, second: &Node) -> Option<String> {
+    let token = manager_token(first);
+    let mut join = second.command(&["join", "--token", &token, "10.77.0.1:2377"]);
+    let join = join.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while !second.log().contains("the store is complete") {
+        assert!(began.elapsed() < DEADLINE, "{}", second.log());
+    }
+    let daemon = Pid::from_raw(i32::try_from(first.pid()).unwrap());
+    kill(daemon, Signal::SIGSTOP).unwrap();
+    // It waits for the others' answer longer than anybody else does here.
+    let said = join.wait_with_output().unwrap();
+    kill(daemon, Signal::SIGCONT).unwrap();
+    let said = String::from_utf8(said.stderr).unwrap();
+    said.contains("not known yet").then_some(said)
+}
+
+/// Without it the first could not go on.
+#[test]
+fn a_newcomer_whose_vote_may_count_stays() {
+    let aimed = (0..10).find_map(|_| {
+        let (first, second) = founded();
+        let said = joined_unheard(&first, &second)?;
+        Some((first, second, said))
+    });
+
+    let (first, second, said) = aimed.unwrap();
+    assert!(said.contains("goes on asking"), "{said}");
+    statuses(&first, &["Leader", "Reachable"]);
+    writes(&second, "by-the-second");
 }
 
 /// Of two managers, either may go: the other is a majority then.

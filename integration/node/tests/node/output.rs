@@ -39,9 +39,18 @@ fn logs_are_labelled_cut_and_followed() {
     assert!(followed.until(&["later"]).starts_with("web.2."));
     assert_eq!(single.until(&["later"]), "later");
     assert_eq!(node.swarm(&["logs", "--tail", "1", "--raw", "web.2"]).ok(), "later");
-    // Tasks that start later are followed too.
+    // Tasks that start later are followed too, however much the others write.
+    let chat = "while :; do echo chat > /proc/1/fd/1; usleep 100000; done";
+    let _ = node.swarm(&["exec", "--detach", "web.1", "sh", "-c", chat]).ok();
+    let _ = followed.until(&["web.1.", "chat"]);
     assert_eq!(node.swarm(&["service", "scale", "-d", "web=3"]).code, Some(0));
     let _ = followed.until(&["web.3.", "three"]);
+
+    // Nothing more can come.
+    assert_eq!(node.swarm(&["service", "rm", "web"]).code, Some(0));
+    for stream in [followed, single] {
+        assert_eq!(stream.ended().code(), Some(0));
+    }
 }
 
 /// The daemon is not what takes the lines.

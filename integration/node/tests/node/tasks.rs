@@ -71,6 +71,7 @@ impl Command {
                 Told::Started(started) => assert!(started.pid > 0),
                 Told::Stdout(bytes) | Told::Stderr(bytes) => output.extend(bytes),
                 Told::Exit(exit) => return (String::from_utf8(output).unwrap(), exit),
+                Told::Done(count) => panic!("{count} is for managers"),
             }
         }
     }
