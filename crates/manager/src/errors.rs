@@ -62,6 +62,7 @@ pub(crate) fn not_changed(error: &MembershipError) -> Status {
         }
         MembershipError::Quorum { .. }
         | MembershipError::Unreachable { .. }
+        | MembershipError::Ahead { .. }
         | MembershipError::LastManager => Status::failed_precondition(text),
         MembershipError::Removed { .. } => Status::aborted(text),
         // It may be repeated.

@@ -79,7 +79,10 @@ impl Door {
                 let response = self.raft.openraft().vote(ballot).await;
                 Answer::Vote(response.map_err(|error| stopped(&error))?)
             }
-            Ask::Ping => Answer::Here { votes: self.raft.votes() },
+            Ask::Ping => {
+                let (votes, applied) = (self.raft.votes(), self.raft.info().applied);
+                Answer::Here { votes, applied }
+            }
             Ask::Held(id) => Answer::Held(self.raft.snapshots().held(&id)),
             Ask::Ready if self.raft.is_complete() => Answer::Done,
             Ask::Ready => Answer::Failed(Failure::Busy(RETRY_AFTER)),

@@ -252,6 +252,16 @@ pub enum MembershipError {
         /// Its node.
         node: NodeId,
     },
+    /// The member was a voter, is not known here, and applied more than this leader has: what it holds
+    /// may have been agreed on.
+    #[error(
+        "the manager of node {node} holds newer data than the one that leads, which seems to be of \
+         an older backup: run `swarm init --force-new-cluster` on the one whose data is to be kept"
+    )]
+    Ahead {
+        /// Its node.
+        node: NodeId,
+    },
     /// There would be no manager left.
     #[error("this is the last manager; removing it would end the cluster")]
     LastManager,

@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Unreachable(NodeId, String, String),
     /// The node's member was removed.
     Removed(NodeId),
+    /// The node's member has more than the leader.
+    Ahead(NodeId),
     /// It would leave no manager.
     LastManager,
 }
@@ -66,6 +68,7 @@ impl From<Failure> for ProposeError {
             | Failure::Behind(_)
             | Failure::Unreachable(..)
             | Failure::Removed(_)
+            | Failure::Ahead(_)
             | Failure::LastManager => Self::Unknown { waited: Duration::ZERO },
         }
     }
@@ -93,6 +96,7 @@ impl From<MembershipError> for Failure {
             MembershipError::Behind { node } => Self::Behind(node),
             MembershipError::Unreachable { node, addr, why } => Self::Unreachable(node, addr, why),
             MembershipError::Removed { node } => Self::Removed(node),
+            MembershipError::Ahead { node } => Self::Ahead(node),
             MembershipError::LastManager => Self::LastManager,
             MembershipError::Busy { retry_after } => Self::Busy(retry_after),
             MembershipError::Unknown { waited } => Self::Unknown(waited),
@@ -113,6 +117,7 @@ impl From<Failure> for MembershipError {
             Failure::Behind(node) => Self::Behind { node },
             Failure::Unreachable(node, addr, why) => Self::Unreachable { node, addr, why },
             Failure::Removed(node) => Self::Removed { node },
+            Failure::Ahead(node) => Self::Ahead { node },
             Failure::LastManager => Self::LastManager,
             // No answer to a change of the members.
             Failure::TooLarge(..) | Failure::Refused(_) => Self::Unknown { waited: Duration::ZERO },
@@ -128,7 +133,7 @@ impl From<StopReason> for Failure {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct FailureRecord {
-    #[prost(oneof = "FailureKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "FailureKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     kind: Option<FailureKind>,
 }
 
@@ -155,6 +160,8 @@ enum FailureKind {
     Unreachable(UnreachableRecord),
     #[prost(string, tag = "10")]
     Removed(String),
+    #[prost(string, tag = "11")]
+    Ahead(String),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -205,6 +212,7 @@ impl From<&Failure> for FailureRecord {
             }),
             Failure::Behind(node) => FailureKind::Behind(node.to_string()),
             Failure::Removed(node) => FailureKind::Removed(node.to_string()),
+            Failure::Ahead(node) => FailureKind::Ahead(node.to_string()),
             Failure::LastManager => FailureKind::LastManager(true),
             Failure::Unreachable(node, addr, why) => {
                 let (addr, why) = (addr.clone(), why.clone());
@@ -234,6 +242,7 @@ impl TryFrom<FailureRecord> for Failure {
             }
             FailureKind::Behind(text) => Self::Behind(node(&text)?),
             FailureKind::Removed(text) => Self::Removed(node(&text)?),
+            FailureKind::Ahead(text) => Self::Ahead(node(&text)?),
             FailureKind::LastManager(_) => Self::LastManager,
             FailureKind::Unreachable(UnreachableRecord { node: text, addr, why }) => {
                 Self::Unreachable(node(&text)?, addr, why)

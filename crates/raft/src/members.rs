@@ -47,8 +47,8 @@ impl Raft {
     ///
     /// # Errors
     ///
-    /// [`MembershipError`]; [`MembershipError::Removed`] says that the member's store is of no use
-    /// any more.
+    /// [`MembershipError`]; [`MembershipError::Removed`] alone says that the member's store is of no
+    /// use any more.
     pub async fn add(
         &self,
         id: MemberId,
@@ -172,8 +172,8 @@ impl Raft {
             return Ok(());
         }
         let voted = self.dial_back(id, &member, deadline).await?;
-        if known.is_none() && voted {
-            self.refuse_removed(id, member.node, deadline).await?;
+        if let (None, Some(applied)) = (known, voted) {
+            self.refuse_removed(id, member.node, applied, deadline).await?;
         }
         let lost = membership.nodes().filter(|(old, it)| it.node == member.node && **old != id);
         let lost: Vec<MemberId> = lost.map(|(old, _)| *old).collect();
@@ -202,28 +202,41 @@ impl Raft {
         &self,
         id: MemberId,
         node: NodeId,
+        applied: u64,
         deadline: Instant,
     ) -> Result<(), MembershipError> {
+        let began = Instant::now();
         let asked = self.read_index(deadline).await;
         asked.map_err(|error| MembershipError::from(Failure::from(error)))?;
-        match self.membership().get_node(&id) {
-            Some(_) => Ok(()),
-            None => Err(MembershipError::Removed { node }),
+        // What is not agreed on may be lost with this leader, and the voter count again.
+        let mut metrics = self.0.raft.metrics();
+        let agreed = metrics.wait_for(|now| now.last_applied >= *now.membership_config.log_id());
+        match timeout_at(deadline.into(), agreed).await {
+            Ok(Ok(now)) => match now.membership_config.membership().get_node(&id) {
+                Some(_) => Ok(()),
+                // It left before it could have more; a leader that was put back to an older image
+                // knows nothing of it.
+                None if now.last_applied.is_none_or(|ours| ours.index < applied) => {
+                    Err(MembershipError::Ahead { node })
+                }
+                None => Err(MembershipError::Removed { node }),
+            },
+            _ => Err(MembershipError::Unknown { waited: began.elapsed() }),
         }
     }
 
-    /// Refuses a member that does not answer where it says it is. Tells whether it is a voter, as
-    /// far as it knows.
+    /// Refuses a member that does not answer where it says it is. Tells what it applied last when it
+    /// is a voter, as far as it knows.
     async fn dial_back(
         &self,
         id: MemberId,
         member: &Member,
         deadline: Instant,
-    ) -> Result<bool, MembershipError> {
+    ) -> Result<Option<u64>, MembershipError> {
         let patience = deadline.saturating_duration_since(Instant::now()).min(DIAL_BACK);
         match self.0.link.ask((id, member), &Ask::Ping, patience).await {
-            Ok(Answer::Here { votes }) => Ok(votes),
-            Ok(_) => Ok(false),
+            Ok(Answer::Here { votes, applied }) => Ok(votes.then_some(applied)),
+            Ok(_) => Ok(None),
             Err(lost) => Err(MembershipError::Unreachable {
                 node: member.node,
                 addr: member.addr.clone(),

@@ -65,9 +65,12 @@ pub(crate) enum Answer {
     Proposed(Result<swarm_state::Accepted, Failure>, u64),
     ReadIndex(Option<LogId>),
     Done,
-    /// It is there, and a voter as far as it knows, or none.
+    /// It is there, and how far it has come.
     Here {
+        /// Whether it is a voter, as far as it knows.
         votes: bool,
+        /// Index of the last entry it applied.
+        applied: u64,
     },
     /// So many chunks of a snapshot.
     Held(u32),
@@ -206,6 +209,14 @@ struct SpotRecord {
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct HereRecord {
+    #[prost(bool, tag = "1")]
+    votes: bool,
+    #[prost(uint64, tag = "2")]
+    applied: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct AnswerRecord {
     #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     kind: Option<AnswerKind>,
@@ -229,8 +240,8 @@ enum AnswerKind {
     Failed(FailureRecord),
     #[prost(uint32, tag = "8")]
     Held(u32),
-    #[prost(bool, tag = "9")]
-    Here(bool),
+    #[prost(message, tag = "9")]
+    Here(HereRecord),
 }
 
 pub(crate) fn missing() -> Malformed {
@@ -368,7 +379,9 @@ impl Answer {
                 AnswerKind::ReadIndex(SpotRecord { at: index.map(Into::into) })
             }
             Self::Done => AnswerKind::Done(true),
-            Self::Here { votes } => AnswerKind::Here(*votes),
+            Self::Here { votes, applied } => {
+                AnswerKind::Here(HereRecord { votes: *votes, applied: *applied })
+            }
             Self::Held(chunks) => AnswerKind::Held(*chunks),
             Self::Installed(vote) => AnswerKind::Installed((*vote).into()),
             Self::Failed(failure) => AnswerKind::Failed(failure.into()),
@@ -406,7 +419,7 @@ impl Answer {
             }
             AnswerKind::ReadIndex(read) => Self::ReadIndex(read.at.map(Into::into)),
             AnswerKind::Done(_) => Self::Done,
-            AnswerKind::Here(votes) => Self::Here { votes },
+            AnswerKind::Here(HereRecord { votes, applied }) => Self::Here { votes, applied },
             AnswerKind::Held(chunks) => Self::Held(chunks),
             AnswerKind::Installed(vote) => Self::Installed(vote.into()),
             AnswerKind::Failed(failure) => Self::Failed(failure.try_into()?),

@@ -1,9 +1,10 @@
 //! A cluster that is forced anew: nothing is lost, wherever it is cut, and who was left behind
 //! stays outside.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::cluster::{Cluster, addr, node, put};
+use super::damage::copy;
 use super::{Crash, eventually, get, sealer, soon, until};
 use crate::door::Door;
 use crate::message::Ask;
@@ -120,18 +121,6 @@ async fn a_store_whose_log_is_all_in_a_snapshot_goes_on() {
         }
         assert_alone(cluster.raft(0), 2);
         cluster.kill(0).await;
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for found in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let there = to.join(found.file_name());
-        if found.file_type().unwrap().is_dir() {
-            copy(&found.path(), &there);
-        } else {
-            std::fs::copy(found.path(), there).unwrap();
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use super::cluster::{Cluster, addr, node, put};
+use super::damage::copy;
 use super::{create, eventually, get, sealer, soon};
 use crate::message::{Answer, Ask};
 use crate::type_config::{Member, Vote};
@@ -274,5 +275,29 @@ async fn a_voter_that_was_removed_comes_back_as_another_member_only() {
     for number in 0..4 {
         assert_eq!(cluster.raft(number).info().term, before, "{number} was disturbed");
     }
+    cluster.end().await;
+}
+
+/// Its leader knows nothing of who came since, and must not have them give up what they hold.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founder_that_was_put_back_to_an_older_image_costs_nobody_a_store() {
+    let mut cluster = Cluster::of(1, 28, Limits::default()).await;
+    let image = cluster.dir(0).with_extension("image");
+    cluster.kill(0).await;
+    copy(&cluster.dir(0), &image);
+    cluster.start(0).await;
+    cluster.join(1).await;
+    cluster.add(1).await;
+    cluster.put(0, "newer", b"").await;
+    eventually("the second has it", || get(&cluster.raft(1).snapshot(), "newer").is_some()).await;
+
+    cluster.kill(0).await;
+    std::fs::remove_dir_all(cluster.dir(0)).unwrap();
+    copy(&image, &cluster.dir(0));
+    cluster.start(0).await;
+
+    let (number, member) = (cluster.raft(1).info().member, Member { node: node(1), addr: addr(1) });
+    let asked = cluster.raft(0).add(number, member, soon()).await;
+    assert!(matches!(asked, Err(MembershipError::Ahead { .. })), "{asked:?}");
     cluster.end().await;
 }
