@@ -111,7 +111,8 @@ async fn lead(core: &Arc<Core>, led: Leadership) {
         let mut done = true;
         for step in planned {
             // Each step takes a while: what was asked for may be another thing by now.
-            if next(&core.raft.snapshot(), &core.raft.info().members).contains(&step) {
+            let still = next(&core.raft.snapshot(), &members.borrow()).contains(&step);
+            if still {
                 done &= take(core, led, step).await;
             }
         }
