@@ -10,11 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use swarm_agent::AgentState;
 use swarm_raft::{MembershipError, Raft};
 use swarm_types::NodeId;
+use swarm_types::spec::node::NodeRole;
+use tokio::sync::watch;
 
 use crate::member::{Member, OWN};
 use crate::membership::{Membership, Part};
+use crate::role::told;
 use crate::{Inner, NodeError};
 
 /// How long the other managers may take to let this one go.
@@ -125,11 +129,26 @@ async fn withdrawn(member: Option<&mut Member>) -> Option<Result<(), MembershipE
     // What keeps a manager among the others would have it let in again.
     member.end_upkeep();
     let (node, raft) = (member.membership.node, &member.managing.as_ref()?.raft);
+    let let_go = let_go(member.agent.state());
     match raft.info().members.len() {
         // The others may count the store that it had before.
         0 => None,
         1 => Some(Ok(())),
-        _ => Some(withdraw(raft, node, Instant::now() + PARTING).await),
+        _ => Some(tokio::select! {
+            withdrawn = withdraw(raft, node, Instant::now() + PARTING) => withdrawn,
+            () = let_go => Ok(()),
+        }),
+    }
+}
+
+/// Waits until the cluster says that this node is no manager any more, which it does after raft has
+/// let it go: its store does not hear of that.
+async fn let_go(mut agent: watch::Receiver<AgentState>) {
+    let is_out = |state: &AgentState| {
+        told(state) == Some(NodeRole::Worker) || matches!(state, AgentState::Removed { .. })
+    };
+    if agent.wait_for(is_out).await.is_err() {
+        std::future::pending().await
     }
 }
 
