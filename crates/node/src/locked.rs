@@ -1,9 +1,10 @@
 //! Autolock: the keys of a manager's store are under the cluster's unlock key.
 //!
 //! The cluster says which key; every manager puts its key file under that one as soon as it knows,
-//! gives its store another key then, and needs the unlock key when it starts again. Until somebody brings the key, the node is locked: it goes
-//! on as a worker, keeps its tasks and its networks, and has no manager. The node's certificate is
-//! not under the unlock key, for it needs that to be a worker.
+//! gives its store another key then, and needs the unlock key when it starts again. Until somebody
+//! brings the key, the node is locked: it goes on as a worker, keeps its tasks and its networks, and
+//! has no manager. The node's certificate is not under the unlock key, for it needs that to be a
+//! worker.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
@@ -16,7 +17,7 @@ use swarm_types::{Cluster, ObjectId, Sensitive};
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::managing::Managing;
+use crate::managing::{Managing, RAFT_DIR};
 use crate::member::{Member, Papers};
 use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError};
@@ -34,12 +35,16 @@ impl Member {
 }
 
 impl Inner {
-    /// The keys of the store that is there; `None` when they are locked.
+    /// The keys of the store that is there, or fresh ones where there are neither; `None` when they
+    /// are locked.
     pub(crate) fn keys(&self) -> Result<Option<Sealer>, NodeError> {
+        let (path, store) = (self.key_file(), self.options.state_dir.join(RAFT_DIR));
+        // It was given up, and the next one not begun.
+        let load = if store.exists() { KeyFile::load } else { KeyFile::load_or_create };
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match opened.take() {
             Some(unlocked) => unlocked,
-            None => match KeyFile::load(&self.key_file()) {
+            None => match load(&path) {
                 Err(KeyFileError::Locked { .. }) => return Ok(None),
                 loaded => loaded.map_err(NodeError::certificates)?,
             },

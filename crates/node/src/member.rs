@@ -41,9 +41,9 @@ pub(crate) struct Member {
     /// What a manager runs beside; `None` on a worker.
     pub(crate) managing: Option<Managing>,
     pub(crate) agent: Agent,
-    /// What goes on for as long as the member does: renewal, changes of its role, and of a
-    /// manager its admission and its key file.
-    upkeep: [Option<DropGuard>; 4],
+    /// What goes on for as long as the member does: renewal, what follows its role and keeps it
+    /// among the managers, and of a manager its key file.
+    upkeep: [Option<DropGuard>; 3],
 }
 
 /// What a node shows to others and trusts in them, as it is on disk.
@@ -54,7 +54,9 @@ pub(crate) struct Papers {
 
 impl Member {
     /// Stops agent, manager and store, in this order. Containers go on.
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
+        // It must not write to files that the next member makes anew.
+        self.end_upkeep();
         self.agent.stop().await;
         if let Some(managing) = self.managing {
             managing.stop().await;
@@ -174,11 +176,12 @@ impl Inner {
         match Agent::start(options, known, papers.credentials.clone()).await {
             Ok(agent) => {
                 self.control.to(managing.as_ref());
-                let admission = self.stay_in(&membership, managing.as_ref(), &papers.credentials);
-                let role = self.follow_role(&membership, &papers.credentials, &agent);
+                let (present, there) = Present::new(&membership);
+                self.stay_in(&present, managing.as_ref(), &papers.credentials);
+                self.follow_role(present, &papers.credentials, &agent);
                 let renewal = self.renew_papers(papers.credentials, managing.as_ref(), &agent);
                 let unlock_key = self.follow_unlock_key(managing.as_ref());
-                let upkeep = [Some(renewal), Some(role), admission, unlock_key];
+                let upkeep = [Some(renewal), Some(there), unlock_key];
                 let member = Member { membership, managing, agent, upkeep };
                 self.watch(&member);
                 Ok(member)
@@ -197,23 +200,23 @@ impl Inner {
     /// cannot be.
     fn stay_in(
         self: &Arc<Self>,
-        membership: &Membership,
+        present: &Present,
         managing: Option<&Managing>,
         credentials: &Credentials,
-    ) -> Option<DropGuard> {
+    ) {
+        let membership = &present.membership;
         let (Part::Manager { advertise, managers }, Some(managing)) = (&membership.part, managing)
         else {
-            return None;
+            return;
         };
         let at = (*advertise, managers.as_slice());
         let admission = self.admission(membership, at, &managing.raft, credentials);
-        let ((present, guard), inner) = (Present::new(membership), self.clone());
+        let (present, inner) = (present.clone(), self.clone());
         self.tracker.spawn(async move {
             if present.keeps(admission.keep()).await.is_some() {
                 inner.begin_anew(&present).await;
             }
         });
-        Some(guard)
     }
 
     pub(crate) async fn net(&self) -> Result<Net, NodeError> {

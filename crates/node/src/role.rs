@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use swarm_agent::{Agent, AgentState};
 use swarm_crypto::tls::Credentials;
+use swarm_raft::Raft;
 use swarm_types::Sensitive;
 use swarm_types::spec::node::NodeRole;
 use tokio::sync::watch;
@@ -45,7 +46,7 @@ impl Part {
 /// The member that somebody wants to change; it may be another one by then.
 #[derive(Clone, Debug)]
 pub(crate) struct Present {
-    membership: Membership,
+    pub(crate) membership: Membership,
     gone: CancellationToken,
 }
 
@@ -63,19 +64,17 @@ impl Present {
 }
 
 impl Inner {
-    /// Changes the node's part when the cluster wants it to, until the guard is dropped.
+    /// Changes the node's part when the cluster wants it to.
     pub(crate) fn follow_role(
         self: &Arc<Self>,
-        membership: &Membership,
+        present: Present,
         credentials: &Credentials,
         agent: &Agent,
-    ) -> DropGuard {
-        let (present, guard) = Present::new(membership);
+    ) {
         let (inner, credentials, agent) = (self.clone(), credentials.clone(), agent.state());
         self.tracker.spawn(async move {
             present.keeps(inner.follow(&present, credentials, agent)).await;
         });
-        guard
     }
 
     async fn follow(
@@ -194,20 +193,41 @@ impl Inner {
         Ok(())
     }
 
-    /// Begins anew with an empty store: that of a manager which raft has let go, and which is to be
-    /// one again, is of no use any more.
+    /// Begins anew with an empty store and a key of its own: those of a manager which raft has let
+    /// go, and which is to be one again, are of no use any more.
     pub(crate) async fn begin_anew(self: &Arc<Self>, from: &Present) {
         let mut slot = self.member.lock().await;
         if from.gone.is_cancelled() || self.stopping.is_cancelled() {
             return;
         }
+        let Some(managing) = slot.as_ref().and_then(|member| member.managing.as_ref()) else {
+            return;
+        };
+        // Those who let it go are of the same epoch, and the only ones who can let it in.
+        let (epoch, others) = (managing.raft.epoch(), managing.managers());
         tracing::info!("the others let this manager go, and it is to be one again");
         self.stop_parts(&mut slot).await;
-        let started = match self.give_up_store() {
-            Ok(()) => self.resumed(from.membership.clone()).await,
-            Err(error) => Err(error),
-        };
+        let started = self.emptied(from.membership.clone(), &others, epoch).await;
         self.started(&mut slot, started);
+    }
+
+    async fn emptied(
+        self: &Arc<Self>,
+        mut membership: Membership,
+        others: &[String],
+        epoch: u64,
+    ) -> Result<Member, NodeError> {
+        let Part::Manager { advertise, managers } = &mut membership.part else {
+            return Err(NodeError::Manager);
+        };
+        let advertise = *advertise;
+        *managers = self.not_own(advertise, others.iter().chain(&*managers));
+        self.drop_store()?;
+        let (papers, net, listener) = (self.papers()?, self.net().await?, self.listen().await?);
+        let key = self.new_keys(&Sensitive::default())?;
+        let options = self.raft_options(membership.node, advertise, &papers.credentials);
+        let raft = Raft::join(options, key, epoch).await?;
+        self.manage(membership, raft, papers, net, listener).await
     }
 
     async fn stop_parts(&self, slot: &mut Option<Member>) {
@@ -231,23 +251,19 @@ impl Inner {
         self.resumed(from.clone()).await
     }
 
-    /// Removes the store that a node keeps of a time when it was a manager, and its key.
+    /// Removes the store, whole or not at all, that a node keeps of a time when it was a manager,
+    /// and its key.
     pub(crate) fn drop_store(&self) -> Result<(), NodeError> {
-        self.give_up_store()?;
-        // It may be under an unlock key that nobody asks for any more.
-        let file = self.key_file();
-        gone(fs::remove_file(&file)).map_err(NodeError::io("remove", &file))
-    }
-
-    /// Removes the store, whole or not at all. The key file stays.
-    fn give_up_store(&self) -> Result<(), NodeError> {
         let state = &self.options.state_dir;
         self.sweep_store()?;
         let dir = state.join(RAFT_DIR);
         let moved = fs::rename(&dir, state.join(GIVEN_UP));
         gone(moved.and_then(|()| File::open(state)?.sync_all()))
             .map_err(NodeError::io("remove", &dir))?;
-        self.sweep_store()
+        self.sweep_store()?;
+        // It may be under an unlock key that nobody asks for any more.
+        let file = self.key_file();
+        gone(fs::remove_file(&file)).map_err(NodeError::io("remove", &file))
     }
 
     /// Removes what is left of a store that was given up.
@@ -273,7 +289,7 @@ fn is_off(told: Option<NodeRole>, part: NodeRole, shown: Option<NodeRole>) -> bo
 }
 
 /// The role that the cluster gives the node, as far as is known.
-fn told(state: &AgentState) -> Option<NodeRole> {
+pub(crate) fn told(state: &AgentState) -> Option<NodeRole> {
     match state {
         AgentState::Connected { node: Some(node), .. } => Some(node.role),
         _ => None,

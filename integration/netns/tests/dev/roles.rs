@@ -96,6 +96,30 @@ fn keeps_writing(cluster: &Cluster, manager: &str, stop: &AtomicBool) {
     }
 }
 
+/// Demotes a manager that hears nothing of it: it stands still until somebody has it go on.
+fn demoted_unheard(cluster: &Cluster, asked: &str, manager: &str) {
+    let _ = cluster.dev(&["pause", manager]).ok();
+    role(cluster, asked, "demote", manager);
+    until("it is no manager any more", || {
+        let inspect = ["node", "inspect", "--format", "{{.ManagerStatus}}", manager];
+        let shown = cluster.swarm(asked, &inspect);
+        if shown.stdout.starts_with("<no value>") { Ok(()) } else { Err(shown.to_string()) }
+    });
+}
+
+/// Nobody counts it: there is nothing left to do, and nothing to be told.
+#[test]
+fn a_manager_that_does_not_know_that_it_was_demoted_leaves_in_peace() {
+    let cluster = Cluster::of(3, 0);
+    let leader = cluster.leader("m1").unwrap();
+    let other = ["m1", "m2"].into_iter().find(|name| *name != leader).unwrap();
+
+    demoted_unheard(&cluster, &leader, other);
+    let _ = cluster.dev(&["resume", other]).ok();
+
+    assert_eq!(cluster.swarm(other, &["leave", "--force"]).ok(), "Node left the swarm.");
+}
+
 /// What it missed of that, its store stood for election again and again.
 #[test]
 fn a_manager_that_is_promoted_again_disturbs_nobody() {
@@ -121,14 +145,15 @@ fn a_manager_that_is_promoted_again_disturbs_nobody() {
             if shown.stdout.contains(':') { Ok(()) } else { Err(shown.to_string()) }
         });
 
-        // It hears of neither.
-        let _ = cluster.dev(&["pause", other]).ok();
-        role(&cluster, &leader, "demote", other);
-        until("it is no manager any more", || {
-            let inspect = ["node", "inspect", "--format", "{{.ManagerStatus}}", other];
-            let shown = cluster.swarm(&leader, &inspect);
-            if shown.stdout.starts_with("<no value>") { Ok(()) } else { Err(shown.to_string()) }
+        // Its key file is under the unlock key, which nobody is there to bring.
+        let _ = cluster.swarm(&leader, &["update", "--autolock"]).ok();
+        until("its key file follows", || {
+            let log = cluster.dev(&["logs", other]);
+            let follows = log.ok().contains("the key file follows");
+            if follows { Ok(()) } else { Err(log.to_string()) }
         });
+        // It hears of neither.
+        demoted_unheard(&cluster, &leader, other);
         role(&cluster, &leader, "promote", other);
         let _ = cluster.dev(&["resume", other]).ok();
         are(&cluster, &leader, &all);
