@@ -1,16 +1,16 @@
-//! A busybox image, made once per process and format.
+//! Images of busybox, which is fetched once per process.
 
 use std::sync::OnceLock;
 
 use mkimage::{Config, Format, Image, Layers, Tree};
 
-/// A busybox image of that name and configuration, without its archive form.
+/// Busybox with links for its applets: that of this host, else from the package archive.
 ///
 /// # Panics
 ///
 /// When busybox is neither installed nor to be had from the package archive.
 #[must_use]
-pub fn busybox(name: &str, config: &Config, layers: Layers) -> Image {
+pub fn busybox_tree() -> Tree {
     static TREE: OnceLock<Tree> = OnceLock::new();
     let tree = TREE.get_or_init(|| {
         let mut tree = Tree::default();
@@ -20,7 +20,17 @@ pub fn busybox(name: &str, config: &Config, layers: Layers) -> Image {
         }
         Tree::from_package("busybox-static").unwrap_or_else(|why| panic!("get busybox: {why}"))
     });
-    Image::build(name, config, vec![tree.clone(), Tree::skeleton()], layers)
+    tree.clone()
+}
+
+/// A busybox image of that name and configuration, without its archive form.
+///
+/// # Panics
+///
+/// As [`busybox_tree`].
+#[must_use]
+pub fn busybox(name: &str, config: &Config, layers: Layers) -> Image {
+    Image::build(name, config, vec![busybox_tree(), Tree::skeleton()], layers)
         .unwrap_or_else(|why| panic!("build busybox: {why}"))
 }
 
@@ -28,7 +38,7 @@ pub fn busybox(name: &str, config: &Config, layers: Layers) -> Image {
 ///
 /// # Panics
 ///
-/// As [`busybox`].
+/// As [`busybox_tree`].
 #[must_use]
 pub fn busybox_archive(format: Format, layers: Layers) -> Vec<u8> {
     let config = Config { cmd: vec!["/bin/sh".into()], ..Config::default() };

@@ -10,7 +10,7 @@ mod registry;
 mod tenant;
 
 pub use containerd::{Containerd, unmount_below};
-pub use images::{busybox, busybox_archive};
+pub use images::{busybox, busybox_archive, busybox_tree};
 pub use registry::{Front, Registry};
 pub use tenant::Tenant;
 

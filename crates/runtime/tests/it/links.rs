@@ -6,17 +6,15 @@ use std::path::Path;
 
 use mkimage::{Image, Tree};
 use swarm_runtime::{ContainerConfig, File, Mount, TmpfsOptions};
-use testbed::{Config, Format, Layers};
+use testbed::{Config, Format, Layers, busybox_tree};
 
 use crate::world::{World, shell};
 
 /// An image `busybox:test` with what is in `dir` on top.
 fn archive(dir: &Path) -> Vec<u8> {
-    let mut busybox = Tree::default();
-    busybox.add_host(Path::new("/bin/busybox"), "/bin/busybox").unwrap();
     let mut links = Tree::skeleton();
     links.add_host(dir, "/").unwrap();
-    let trees = vec![busybox, links];
+    let trees = vec![busybox_tree(), links];
     let image = Image::build("busybox:test", &Config::default(), trees, Layers::Plain).unwrap();
     let mut archive = Vec::new();
     image.write(Format::Oci, &mut archive).unwrap();
