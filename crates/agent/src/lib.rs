@@ -176,7 +176,10 @@ impl Agent {
         let executor = Arc::new(Containerd { runtime, net, node, files: run_dir.join("tasks") });
         let obeyed = kept.obeyed;
         let sessions = Sessions {
-            dial: Box::new(move |manager| Ok(tls::channel(manager, &credentials)?)),
+            dial: Box::new(move |manager| {
+                let (manager, credentials) = (manager.to_owned(), credentials.clone());
+                Box::pin(async move { Ok(tls::connected(&manager, &credentials).await?) })
+            }),
             describe: Box::new(move || description::describe(&identity, tls.clone())),
             boot_id: description::boot_id(),
             addr: addr.map(|addr| addr.to_string()).unwrap_or_default(),

@@ -35,6 +35,11 @@ impl Managers {
         self.own.is_some()
     }
 
+    /// Whether there is one to try in this round.
+    pub(crate) fn has_next(&self) -> bool {
+        !self.untried.is_empty()
+    }
+
     /// The manager to try; `None` when all of this round were. Then a new round begins.
     pub(crate) fn next(&mut self) -> Option<String> {
         let next = self.untried.pop_front();

@@ -15,7 +15,7 @@ mod peer;
 mod server;
 mod verify;
 
-pub use client::{InvalidAddress, channel};
+pub use client::{InvalidAddress, Unconnected, channel, connected};
 pub use credentials::{Credentials, CredentialsError, once_valid};
 pub use peer::{Connection, Peer, peer};
 pub use server::serve;

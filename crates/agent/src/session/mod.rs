@@ -13,11 +13,14 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
 use rand::seq::SliceRandom;
 use swarm_proto::{field, v1};
 use swarm_types::object::node::NodeDescription;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Channel;
 use tracing::{info, warn};
 
@@ -36,8 +39,14 @@ use crate::worker::Worker;
 /// How often the node looks whether what it says of itself is still true.
 const DESCRIBE: Duration = Duration::from_secs(10);
 
-/// Makes a channel to a manager, `HOST:PORT`.
-pub(crate) type Dial = Box<dyn Fn(&str) -> Result<Channel, Cause> + Send + Sync>;
+/// How long a manager is waited for before the next is dialed as well.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Time a manager has to take a connection.
+const DIAL_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Connects to a manager, `HOST:PORT`.
+pub(crate) type Dial =
+    Box<dyn Fn(&str) -> BoxFuture<'static, Result<Channel, Cause>> + Send + Sync>;
 /// Describes this node as it is now.
 pub(crate) type Describe = Box<dyn Fn() -> NodeDescription + Send + Sync>;
 
@@ -89,12 +98,12 @@ impl<E: Executor> Sessions<E> {
     async fn forever(&mut self) -> Infallible {
         let mut told = Told::default();
         loop {
-            let Some(manager) = self.managers.next() else {
+            let Some((manager, channel)) = self.reached(&mut told).await else {
                 sleep(self.backoff.next()).await;
                 continue;
             };
             let began = Instant::now();
-            let (period, ended) = self.session(&manager).await;
+            let (period, ended) = self.session(&manager, channel).await;
             if let Ended::Removed { why } = ended {
                 match self.removed(why).await {}
             }
@@ -103,9 +112,7 @@ impl<E: Executor> Sessions<E> {
                 self.managers.served(&manager);
                 continue;
             }
-            if let Some(why) = told.differs(&manager, &ended) {
-                warn!(manager, why, "no session");
-            }
+            self.unserved(&manager, &ended, &mut told);
             let lasted = period.is_some_and(|period| began.elapsed() >= period);
             if lasted {
                 self.backoff.reset();
@@ -117,11 +124,39 @@ impl<E: Executor> Sessions<E> {
             if fell_silent || matches!(ended, Ended::Moved) {
                 self.managers.avoid(&manager);
             }
-            self.state.send_replace(AgentState::Searching {
-                why: format!("{manager}: {ended}"),
-                managers: self.managers.known(),
-            });
         }
+    }
+
+    /// The next manager of this round that takes a connection; `None` when no more do. One that is
+    /// silent does not keep those after it waiting: with several lost at once, this node would
+    /// count as down before it came to one that is there.
+    async fn reached(&mut self, told: &mut Told) -> Option<(String, Channel)> {
+        let mut dialed = FuturesUnordered::new();
+        loop {
+            if dialed.is_empty() || self.managers.has_next() {
+                let manager = self.managers.next()?;
+                let dial = timeout(DIAL_DEADLINE, (self.dial)(&manager));
+                dialed.push(async move { (manager, dial.await) });
+            }
+            let patience = if self.managers.has_next() { PATIENCE } else { DIAL_DEADLINE };
+            let (manager, ended) = match timeout(patience, dialed.next()).await {
+                Ok(Some((manager, Ok(Ok(channel))))) => return Some((manager, channel)),
+                Ok(Some((manager, Ok(Err(error))))) => (manager, Ended::unconnected(&*error)),
+                Ok(Some((manager, Err(_)))) => (manager, Ended::Silent { what: "connect" }),
+                Ok(None) | Err(_) => continue,
+            };
+            self.unserved(&manager, &ended, told);
+        }
+    }
+
+    fn unserved(&self, manager: &str, ended: &Ended, told: &mut Told) {
+        if let Some(why) = told.differs(manager, ended) {
+            warn!(manager, why, "no session");
+        }
+        self.state.send_replace(AgentState::Searching {
+            why: format!("{manager}: {ended}"),
+            managers: self.managers.known(),
+        });
     }
 
     /// Ends the tasks of a node that is no more: others have taken their places.
@@ -133,9 +168,9 @@ impl<E: Executor> Sessions<E> {
     }
 
     /// One session with `manager`; its heartbeat period if there was one, and why it ended.
-    async fn session(&mut self, manager: &str) -> (Option<Duration>, Ended) {
+    async fn session(&mut self, manager: &str, to: Channel) -> (Option<Duration>, Ended) {
         let description = (self.describe)();
-        let open = match self.open(manager, &description).await {
+        let open = match self.open(to, &description).await {
             Ok(open) => open,
             Err(ended) => return (None, ended),
         };
@@ -158,11 +193,9 @@ impl<E: Executor> Sessions<E> {
         (Some(period), ended)
     }
 
-    async fn open(&self, manager: &str, description: &NodeDescription) -> Result<Open, Ended> {
-        let unusable = |error: Cause| Ended::Lost { what: "connect", why: error.to_string() };
-        let channel = (self.dial)(manager).map_err(unusable)?;
+    async fn open(&self, to: Channel, description: &NodeDescription) -> Result<Open, Ended> {
         let description = v1::NodeDescription::from(description);
-        open::open(channel, description, self.boot_id.clone(), &self.addr, self.obeyed).await
+        open::open(to, description, self.boot_id.clone(), &self.addr, self.obeyed).await
     }
 }
 

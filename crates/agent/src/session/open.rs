@@ -1,5 +1,6 @@
 //! Opens a session.
 
+use std::error::Error;
 use std::time::Duration;
 
 use swarm_proto::v1;
@@ -11,7 +12,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::orders::Obeyed;
 
-/// Time a manager has to take this node: connection, certificate, and a commit by the leader.
+/// Time a manager has to take this node, which takes a commit by the leader.
 const OPEN_DEADLINE: Duration = Duration::from_secs(3);
 /// Largest message of a manager; a COMPLETE assignment of thousands of tasks is one message.
 const MESSAGE_LIMIT: usize = 64 << 20;
@@ -64,6 +65,14 @@ impl Ended {
             true => Self::Removed { why: status.message().to_owned() },
             false => Self::Lost { what, why: format!("{} ({})", status.message(), status.code()) },
         }
+    }
+
+    pub(crate) fn unconnected(mut error: &(dyn Error + 'static)) -> Self {
+        // What lies around it says only that there is no connection.
+        while let Some(cause) = error.source() {
+            error = cause;
+        }
+        Self::Lost { what: "connect", why: error.to_string() }
     }
 
     pub(crate) fn closed(what: &'static str) -> Self {

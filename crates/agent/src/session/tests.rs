@@ -16,6 +16,9 @@ use super::*;
 use crate::executor::fake::{Container, Fake, World};
 use crate::task::samples::{task, wanted};
 
+/// Host of managers that say nothing, as if their cables were pulled.
+const UNREACHED: &str = "unreached";
+
 /// An agent on a fake executor, with sessions over plain connections.
 struct Agent {
     fake: Arc<Fake>,
@@ -33,6 +36,10 @@ impl Agent {
 
     /// An agent on the store of an earlier one.
     fn start_in(dir: TempDir, managers: &[&Manager]) -> Self {
+        Self::start_at(dir, managers.iter().map(|manager| manager.addr.clone()).collect())
+    }
+
+    fn start_at(dir: TempDir, managers: Vec<String>) -> Self {
         let description: Arc<Mutex<NodeDescription>> = Arc::default();
         let described = Arc::clone(&description);
         let (store, kept) = Store::in_test(dir.path());
@@ -42,15 +49,16 @@ impl Agent {
             watch::channel(AgentState::Searching { why: String::new(), managers: Vec::new() });
         let sessions = Sessions {
             dial: Box::new(|manager| {
-                Ok(Endpoint::from_shared(format!("http://{manager}"))?.connect_lazy())
+                let endpoint = Endpoint::from_shared(format!("http://{manager}")).unwrap();
+                match manager.starts_with(UNREACHED) {
+                    true => Box::pin(std::future::pending()),
+                    false => Box::pin(async move { Ok(endpoint.connect().await?) }),
+                }
             }),
             describe: Box::new(move || described.lock().unwrap().clone()),
             boot_id: "boot".to_owned(),
             addr: String::new(),
-            managers: Managers::new(
-                None,
-                managers.iter().map(|manager| manager.addr.clone()).collect(),
-            ),
+            managers: Managers::new(None, managers),
             worker: Worker::adopt(Arc::clone(&fake), reporter.clone(), store.clone(), kept),
             store,
             reporter,
@@ -238,6 +246,35 @@ async fn a_manager_that_falls_silent_is_left_for_another_at_once() {
 
     agent.connected_to(&second).await;
     assert_eq!(first.told.borrow().sessions.len(), 1);
+    agent.stop().await;
+}
+
+/// A node counts as down after six seconds.
+#[tokio::test]
+async fn managers_that_are_not_reached_keep_no_other_waiting() {
+    let web = plain(1);
+    let there = Manager::start(&[&web]).await;
+    let lost = [1, 2].map(|port| format!("{UNREACHED}:{port}"));
+    let began = Instant::now();
+
+    let known = lost.into_iter().chain([there.addr.clone()]).collect();
+    let mut agent = Agent::start_at(tempfile::tempdir().unwrap(), known);
+
+    agent.connected_to(&there).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn who_refuses_a_connection_is_told() {
+    let agent = Agent::start_at(tempfile::tempdir().unwrap(), vec!["127.0.0.1:1".to_owned()]);
+
+    let told = |state: &AgentState| match state {
+        AgentState::Searching { why, .. } => why.contains("connect: Connection refused"),
+        _ => false,
+    };
+    let waited = timeout(Duration::from_secs(20), agent.state.clone().wait_for(told)).await.is_ok();
+    assert!(waited, "{:?}", agent.state.borrow());
     agent.stop().await;
 }
 

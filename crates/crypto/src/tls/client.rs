@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::{Service, service_fn};
 
 use super::verify::plain;
 use super::{Credentials, HANDSHAKE_DEADLINE};
@@ -29,6 +29,32 @@ pub struct InvalidAddress {
     pub text: String,
 }
 
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Unconnected {
+    /// Nobody was asked.
+    #[error(transparent)]
+    Address(#[from] InvalidAddress),
+    /// Nobody answers there, or none to be trusted.
+    #[error(transparent)]
+    Unanswered(#[from] tonic::transport::Error),
+}
+
+/// What every connection is made by.
+trait Connector:
+    Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Error = io::Error, Future: Send>
+    + Send
+    + 'static
+{
+}
+
+impl<C> Connector for C where
+    C: Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Error = io::Error, Future: Send>
+        + Send
+        + 'static
+{
+}
+
 /// A channel to the manager at `addr`, `host:port`.
 ///
 /// Connects on first use and again whenever the connection is lost, each time with the
@@ -39,6 +65,24 @@ pub struct InvalidAddress {
 ///
 /// [`InvalidAddress`]. That nobody answers is seen by the calls.
 pub fn channel(addr: &str, credentials: &Credentials) -> Result<Channel, InvalidAddress> {
+    let (endpoint, connector) = prepared(addr, credentials)?;
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+/// The same, once there is a connection: who says nothing shows that before anything is asked.
+///
+/// # Errors
+///
+/// [`InvalidAddress`], or why there is no connection.
+pub async fn connected(addr: &str, credentials: &Credentials) -> Result<Channel, Unconnected> {
+    let (endpoint, connector) = prepared(addr, credentials)?;
+    Ok(endpoint.connect_with_connector(connector).await?)
+}
+
+fn prepared(
+    addr: &str,
+    credentials: &Credentials,
+) -> Result<(Endpoint, impl Connector), InvalidAddress> {
     let invalid = || InvalidAddress { text: addr.to_owned() };
     // The scheme keeps tonic from adding TLS of its own.
     let endpoint = Endpoint::from_shared(format!("http://{addr}")).map_err(|_| invalid())?;
@@ -54,11 +98,11 @@ pub fn channel(addr: &str, credentials: &Credentials) -> Result<Channel, Invalid
             connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(TokioIo::new)
         }
     });
-    Ok(endpoint
+    let endpoint = endpoint
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_DEADLINE)
-        .keep_alive_while_idle(true)
-        .connect_with_connector_lazy(connector))
+        .keep_alive_while_idle(true);
+    Ok((endpoint, connector))
 }
 
 async fn connect(addr: &str, credentials: &Credentials) -> io::Result<TlsStream<TcpStream>> {

@@ -131,3 +131,32 @@ fn a_leader_alone_answers_and_writes_nothing() {
     let labels = labels(&cluster, leader);
     assert!(labels.contains("elsewhere") && !labels.contains("alone"), "{labels}");
 }
+
+/// The two that it may ask first say nothing, and it counts as down after six seconds.
+#[test]
+fn a_worker_that_reaches_one_manager_of_three_is_not_given_up() {
+    let cluster = Cluster::of(3, 1);
+    let managers = MANAGERS.map(|name| (name, cluster.status(name)["Address"].to_string()));
+    let log = |node: &str| cluster.dev(&["logs", node]).ok().to_owned();
+    let serves = || {
+        let log = log("w1");
+        let last = log.lines().rfind(|line| line.contains(" session manager="))?;
+        let by = |address: &str| last.contains(address.trim_matches('"'));
+        managers.iter().find(|(_, address)| by(address)).map(|(name, _)| *name)
+    };
+    awaits(&cluster, "m1", "w1", "Ready");
+    let served = serves().unwrap();
+    let others: Vec<&str> = MANAGERS.into_iter().filter(|name| *name != served).collect();
+
+    let lost = format!("{served},{}", others[0]);
+    let _ = cluster.dev(&["partition", "w1", "--from", &lost]).ok();
+
+    until("the one that is left serves it", || match serves() {
+        by if by == Some(others[1]) => Ok(()),
+        by => Err(format!("{by:?}")),
+    });
+    for manager in MANAGERS {
+        let log = log(manager);
+        assert!(!log.contains("node is down"), "{log}");
+    }
+}
