@@ -6,11 +6,14 @@
 //! sent stays on its way for about a lease, and who asks for the same waits for that answer.
 //!
 //! Such an answer says what the member has, not when it last heard of its leader: only what was
-//! sent after openraft asked may prove that. So the rest is sent then, if it is nothing at all.
+//! sent after openraft asked may prove that. So an append without entries is sent then.
+//!
+//! What takes longer than a lease is tried again in smaller portions, until one arrives.
 
 use std::future::Future;
 
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::dial::Lost;
@@ -31,6 +34,11 @@ impl Stretch {
     pub(crate) fn of(append: &AppendEntriesRequest<Types>) -> Option<Self> {
         let last = append.entries.last()?.log_id;
         Some(Self { vote: append.vote, after: append.prev_log_id, last })
+    }
+
+    fn len(&self) -> usize {
+        let before = self.after.map_or(0, |after| after.index + 1);
+        usize::try_from((self.last.index + 1).saturating_sub(before)).unwrap_or(usize::MAX)
     }
 
     /// Whether the append begins with these.
@@ -61,51 +69,66 @@ impl Known {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Before {
     Nothing,
-    /// The member has the first of its entries; the append has the rest only.
+    /// The member has the first of its entries; the append has none, and is about the last of
+    /// those.
     Arrived,
     /// The member lacks the entry before them.
     Conflict,
 }
 
 /// What is on its way to a member, and what came of it. Dropping it gives up on the answer.
-#[derive(Default)]
 pub(crate) struct Flight {
     sent: Option<(Stretch, AbortOnDropHandle<Result<Answer, Lost>>)>,
     known: Option<Known>,
     /// The last entry that was sent.
     newest: Option<LogId>,
+    /// How many entries are sent at once.
+    portion: usize,
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        Self { sent: None, known: None, newest: None, portion: usize::MAX }
+    }
 }
 
 impl Flight {
-    /// Waits for what is on its way, if the append asks for that again. May be dropped at any
-    /// moment.
+    /// Waits for what is on its way, if the append asks for that again, and gives up on it if the
+    /// append asks for something else; a heartbeat asks for nothing. May be dropped at any moment.
     pub(crate) async fn join(&mut self, append: &mut AppendEntriesRequest<Types>) -> Before {
         use AppendEntriesResponse::{Conflict, Success};
-        let (vote, asked) = (append.vote, append.prev_log_id);
-        self.known = self.known.filter(|known| known.is_about(append));
-        if let Some(Known::Arrived(stretch)) = self.known {
-            skip(append, stretch.last);
+        if append.entries.is_empty() {
+            return Before::Nothing;
         }
-        if let Some((stretch, answer)) = &mut self.sent
+        self.known = self.known.filter(|known| known.is_about(append));
+        if let (None, Some((stretch, answer))) = (self.known, &mut self.sent)
             && stretch.begins(append)
         {
-            match answer.await {
-                Ok(Ok(Answer::Append(Success))) => {
-                    skip(append, stretch.last);
-                    self.known = Some(Known::Arrived(Stretch { after: asked, ..*stretch }));
-                }
-                Ok(Ok(Answer::Append(Conflict))) if self.known.is_none() => {
-                    self.known = Some(Known::Lacks(vote, asked));
-                }
-                _ => {}
-            }
+            let stretch = *stretch;
+            let answered = answer.await.unwrap_or_else(ended);
+            self.known = match &answered {
+                Ok(Answer::Append(Success)) => Some(Known::Arrived(stretch)),
+                Ok(Answer::Append(Conflict)) => Some(Known::Lacks(stretch.vote, stretch.after)),
+                _ => None,
+            };
+            self.adapt(&stretch, &answered);
         }
         self.sent = None;
         match self.known {
             None => Before::Nothing,
-            Some(Known::Arrived(_)) => Before::Arrived,
+            Some(Known::Arrived(stretch)) => {
+                append.prev_log_id = Some(stretch.last);
+                append.entries.clear();
+                Before::Arrived
+            }
             Some(Known::Lacks(..)) => Before::Conflict,
         }
+    }
+
+    /// Leaves of the append what is sent at once; `None` if it has no entries.
+    pub(crate) fn portion(&self, append: &mut AppendEntriesRequest<Types>) -> Option<Stretch> {
+        append.entries.truncate(self.portion);
+        Stretch::of(append)
     }
 
     /// Sends entries, and waits for the answer; it is waited for further when this is dropped.
@@ -117,9 +140,19 @@ impl Flight {
         let Some(stretch) = stretch else { return answer.await };
         let answer = AbortOnDropHandle::new(tokio::spawn(answer));
         let (_, answer) = self.sent.insert((stretch, answer));
-        let answered = answer.await;
+        let answered = answer.await.unwrap_or_else(ended);
         self.sent = None;
-        answered.unwrap_or_else(|ended| Err(Lost::Silent(ended.to_string())))
+        self.adapt(&stretch, &answered);
+        answered
+    }
+
+    /// Sends half at once after what took too long, and a little more after what did not.
+    fn adapt(&mut self, stretch: &Stretch, answered: &Result<Answer, Lost>) {
+        match answered {
+            Ok(_) => self.portion = self.portion.saturating_add(1 + self.portion / 8),
+            Err(Lost::Silent(_)) => self.portion = (stretch.len() / 2).max(1),
+            Err(Lost::Unreached(_) | Lost::Refused(_)) => {}
+        }
     }
 
     /// Whether nothing of this was sent before, so that the member answers once it wrote it. What
@@ -132,20 +165,22 @@ impl Flight {
 
     /// Forgets what came of everything: the member has other entries than was thought.
     pub(crate) fn forget(&mut self) {
-        *self = Self { newest: self.newest, ..Self::default() };
+        (self.sent, self.known) = (None, None);
     }
 }
 
-/// Leaves of the append what comes after `last`.
-fn skip(append: &mut AppendEntriesRequest<Types>, last: LogId) {
-    append.prev_log_id = Some(last);
-    append.entries.retain(|entry| entry.log_id.index > last.index);
+fn ended(panicked: JoinError) -> Result<Answer, Lost> {
+    Err(Lost::Silent(panicked.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use openraft::entry::RaftEntry as _;
+    use tokio::sync::oneshot;
+
     use super::*;
-    use crate::type_config::LeaderId;
+    use crate::type_config::{LeaderId, LogEntry};
 
     #[test]
     fn only_what_was_never_sent_is_new() {
@@ -165,5 +200,52 @@ mod tests {
         assert!(!is_new(6, 9), "again, with more");
         assert!(!is_new(1, 9), "what it has is looked for further back");
         assert!(is_new(9, 12) && is_new(12, 13));
+    }
+
+    #[tokio::test]
+    async fn a_heartbeat_does_not_give_up_on_entries_that_are_on_their_way() {
+        let id = |index| LogId::new(LeaderId::new(3, 1), index);
+        let mut heartbeat = AppendEntriesRequest {
+            vote: Vote::new_committed(3, 1),
+            prev_log_id: Some(id(9)),
+            entries: Vec::new(),
+            leader_commit: None,
+        };
+        let entries = [10, 11].map(|index| LogEntry::new_blank(id(index))).to_vec();
+        let mut append = AppendEntriesRequest { entries, ..heartbeat.clone() };
+        let (mut flight, (answer, answered)) = (Flight::default(), oneshot::channel());
+        let sent = flight.send(Stretch::of(&append), async { answered.await.unwrap() });
+        assert!(sent.now_or_never().is_none(), "openraft waits no longer");
+
+        assert_eq!(flight.join(&mut heartbeat).await, Before::Nothing);
+        answer.send(Ok(Answer::Append(AppendEntriesResponse::Success))).unwrap();
+
+        assert_eq!(flight.join(&mut append).await, Before::Arrived);
+        assert_eq!((append.prev_log_id, append.entries.len()), (Some(id(11)), 0));
+    }
+
+    #[test]
+    fn what_takes_too_long_is_halved_until_it_arrives() {
+        let entry = |index| LogId::new(LeaderId::new(3, 1), index);
+        let stretch = |last| {
+            let vote = Vote::new_committed(3, 1);
+            Stretch { vote, after: Some(entry(9)), last: entry(last) }
+        };
+        let (late, lost) = (Lost::Silent(String::new()), Lost::Unreached(String::new()));
+        let mut flight = Flight::default();
+
+        let portions = [
+            (stretch(49), Err(late.clone())),
+            (stretch(29), Err(late.clone())),
+            (stretch(19), Err(lost)),
+            (stretch(19), Ok(Answer::Append(AppendEntriesResponse::Success))),
+            (stretch(10), Err(late)),
+        ]
+        .map(|(stretch, answered)| {
+            flight.adapt(&stretch, &answered);
+            flight.portion
+        });
+
+        assert_eq!(portions, [20, 10, 10, 12, 1]);
     }
 }

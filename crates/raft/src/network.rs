@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::dial::Lost;
 use crate::fault::Fault;
-use crate::flight::{Before, Flight, Stretch};
+use crate::flight::{Before, Flight};
 use crate::leadership::{Leadership, Voice};
 use crate::link::Link;
 use crate::message::{Answer, Ask};
@@ -48,6 +48,9 @@ pub(crate) struct Client {
     to: MemberId,
     member: Member,
     flight: Flight,
+    /// Whether the entry before those that openraft sends is known to be there. openraft looks for
+    /// it by halves, and would send half a log with each guess.
+    found: bool,
 }
 
 impl RaftNetworkFactory<Types> for Network {
@@ -55,7 +58,7 @@ impl RaftNetworkFactory<Types> for Network {
 
     async fn new_client(&mut self, to: MemberId, member: &Member) -> Client {
         let flight = Flight::default();
-        Client { network: self.clone(), to, member: member.clone(), flight }
+        Client { network: self.clone(), to, member: member.clone(), flight, found: false }
     }
 }
 
@@ -119,15 +122,20 @@ impl RaftNetwork<Types> for Client {
         let (link, to, member) = (self.network.link.clone(), self.to, self.member.clone());
         let patience = self.network.heartbeat * IN_FLIGHT;
         if before == Before::Conflict {
-            // Asked once more, without the entries: that is answered in time, and proves it.
-            let bare = AppendEntriesRequest { entries: Vec::new(), ..append.clone() };
-            let ask = Ask::Append { entries: bare, quorum };
-            if let Answer::Append(AppendEntriesResponse::Conflict) = self.ask(ask, &option).await? {
-                return Ok(AppendEntriesResponse::Conflict);
-            }
+            self.found = false;
             self.flight.forget();
         }
-        let stretch = Stretch::of(&append);
+        if !self.found && !append.entries.is_empty() {
+            // Without the entries: that is answered in time, and proves it.
+            let bare = AppendEntriesRequest { entries: Vec::new(), ..append.clone() };
+            match self.ask(Ask::Append { entries: bare, quorum }, &option).await? {
+                Answer::Append(AppendEntriesResponse::Success) => self.found = true,
+                Answer::Append(response) => return Ok(response),
+                _ => return Err(failed(&unexpected())),
+            }
+        }
+        let stretch = self.flight.portion(&mut append);
+        let last = append.entries.last().map(|entry| entry.log_id).or(append.prev_log_id);
         let new = stretch.is_some_and(|stretch| self.flight.is_new(&stretch));
         let ask = Ask::Append { entries: append, quorum };
         let answer = async move {
@@ -137,10 +145,20 @@ impl RaftNetwork<Types> for Client {
             }
         };
         match self.flight.send(stretch, answer).await.map_err(|lost| failed(&lost))? {
-            // It is about other entries than openraft asked for.
-            Answer::Append(AppendEntriesResponse::Conflict) if before == Before::Arrived => {
-                self.flight.forget();
-                Err(failed(&Lost::Silent("the member lost what it had".into())))
+            // It may be less than openraft asked for.
+            Answer::Append(AppendEntriesResponse::Success) => {
+                Ok(AppendEntriesResponse::PartialSuccess(last))
+            }
+            Answer::Append(AppendEntriesResponse::Conflict) => {
+                self.found = false;
+                match before {
+                    Before::Nothing | Before::Conflict => Ok(AppendEntriesResponse::Conflict),
+                    // It is about other entries than openraft asked for.
+                    Before::Arrived => {
+                        self.flight.forget();
+                        Err(failed(&Lost::Silent("the member lost what it had".into())))
+                    }
+                }
             }
             Answer::Append(response) => Ok(response),
             _ => Err(failed(&unexpected())),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,15 @@ pub(super) struct Net {
     doors: Mutex<BTreeMap<String, (usize, Door)>>,
     faults: Mutex<Faults>,
     random: Mutex<StdRng>,
+    /// Bytes of all frames but those of snapshots.
+    carried: AtomicUsize,
 }
 
 impl Net {
     fn seeded(seed: u64) -> Arc<Self> {
         let random = Mutex::new(StdRng::seed_from_u64(seed));
-        Arc::new(Self { doors: Mutex::default(), faults: Mutex::default(), random })
+        let (doors, faults) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { doors, faults, random, carried: AtomicUsize::default() })
     }
 
     /// Lets one frame in a thousand times `lost` be lost, `twice` come twice, all take a while.
@@ -81,7 +85,12 @@ impl Net {
         !lost && !faults.cut.contains(&(from, to))
     }
 
+    pub(super) fn carried(&self) -> usize {
+        self.carried.load(Ordering::Relaxed)
+    }
+
     async fn carry(&self, bytes: usize) {
+        self.carried.fetch_add(bytes, Ordering::Relaxed);
         let rate = self.faults.lock().unwrap().rate;
         if let Some(rate) = rate {
             tokio::time::sleep(Duration::from_secs_f64(bytes as f64 / f64::from(rate))).await;

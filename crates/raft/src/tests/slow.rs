@@ -161,3 +161,40 @@ async fn a_member_is_added_over_a_slow_line() {
     assert!(get(&cluster.read(1).await, "large-19").is_some());
     cluster.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_added_is_sent_the_log_once() {
+    let mut cluster = Cluster::of(1, 66, Limits::default()).await;
+    let (entries, size) = (100, 20_000);
+    for number in 0..entries {
+        cluster.put(0, &format!("large-{number}"), &vec![b'x'; size]).await;
+    }
+    let before = cluster.net.carried();
+
+    cluster.join(1).await;
+    cluster.add(1).await;
+
+    // openraft guesses by halves what an empty store has; each guess would bring half a megabyte.
+    let (log, carried) = (entries * size, cluster.net.carried() - before);
+    assert!((log..log * 5 / 4).contains(&carried), "{carried} bytes for a log of {log}");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_catches_up_over_a_line_that_is_too_slow_for_a_full_batch() {
+    let mut cluster = Cluster::of(3, 67, Limits::default()).await;
+    let leader = cluster.leader().await;
+    let behind = (leader + 1) % 3;
+    cluster.kill(behind).await;
+    for number in 0..12 {
+        cluster.put(leader, &format!("large-{number}"), &[b'x'; 60_000]).await;
+    }
+    // A full batch is on its way for longer than anything is waited for.
+    cluster.net.throttle(400_000);
+
+    cluster.start(behind).await;
+
+    let has = |name: &str| get(&cluster.raft(behind).snapshot(), name).is_some();
+    eventually("it caught up", || has("large-11")).await;
+    cluster.end().await;
+}
