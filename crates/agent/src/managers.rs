@@ -50,6 +50,12 @@ impl Managers {
         next
     }
 
+    /// `manager` had no time to answer in this round: it is the next to be tried.
+    pub(crate) fn again(&mut self, manager: String) {
+        self.tried.retain(|tried| *tried != manager);
+        self.untried.push_front(manager);
+    }
+
     /// `manager` served: when its session ends it is the first to be tried, the others follow.
     pub(crate) fn served(&mut self, manager: &str) {
         let mut all = self.known();
@@ -115,6 +121,20 @@ mod tests {
 
         assert_eq!(round(&mut managers), ["a", "b", "c"]);
         assert_eq!(round(&mut managers), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_manager_that_had_no_time_is_tried_again_in_the_same_round() {
+        let mut managers = managers(&["a", "b", "c"]);
+        let [slow, fast] = [managers.next(), managers.next()].map(Option::unwrap);
+
+        managers.again(slow);
+
+        assert_eq!(
+            (fast.as_str(), round(&mut managers)),
+            ("b", ["a", "c"].map(str::to_owned).into())
+        );
+        assert_eq!(round(&mut managers), ["b", "a", "c"]);
     }
 
     #[test]

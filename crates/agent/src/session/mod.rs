@@ -131,19 +131,27 @@ impl<E: Executor> Sessions<E> {
     /// silent does not keep those after it waiting: with several lost at once, this node would
     /// count as down before it came to one that is there.
     async fn reached(&mut self, told: &mut Told) -> Option<(String, Channel)> {
-        let mut dialed = FuturesUnordered::new();
+        let (mut dialed, mut waited_for) = (FuturesUnordered::new(), Vec::new());
         loop {
             if dialed.is_empty() || self.managers.has_next() {
                 let manager = self.managers.next()?;
                 let dial = timeout(DIAL_DEADLINE, (self.dial)(&manager));
+                waited_for.push(manager.clone());
                 dialed.push(async move { (manager, dial.await) });
             }
             let patience = if self.managers.has_next() { PATIENCE } else { DIAL_DEADLINE };
-            let (manager, ended) = match timeout(patience, dialed.next()).await {
-                Ok(Some((manager, Ok(Ok(channel))))) => return Some((manager, channel)),
-                Ok(Some((manager, Ok(Err(error))))) => (manager, Ended::unconnected(&*error)),
-                Ok(Some((manager, Err(_)))) => (manager, Ended::Silent { what: "connect" }),
-                Ok(None) | Err(_) => continue,
+            let Ok(Some((manager, dialed))) = timeout(patience, dialed.next()).await else {
+                continue;
+            };
+            waited_for.retain(|waited_for| *waited_for != manager);
+            let ended = match dialed {
+                Ok(Ok(channel)) => {
+                    // This one may not be fit to serve, and a slower one be.
+                    waited_for.into_iter().rev().for_each(|slow| self.managers.again(slow));
+                    return Some((manager, channel));
+                }
+                Ok(Err(error)) => Ended::unconnected(&*error),
+                Err(_) => Ended::Silent { what: "connect" },
             };
             self.unserved(&manager, &ended, told);
         }

@@ -18,6 +18,8 @@ use crate::task::samples::{task, wanted};
 
 /// Host of managers that say nothing, as if their cables were pulled.
 const UNREACHED: &str = "unreached";
+/// Host of managers that are on this one, behind a slow line.
+const SLOW: &str = "slow.localhost";
 
 /// An agent on a fake executor, with sessions over plain connections.
 struct Agent {
@@ -49,11 +51,16 @@ impl Agent {
             watch::channel(AgentState::Searching { why: String::new(), managers: Vec::new() });
         let sessions = Sessions {
             dial: Box::new(|manager| {
-                let endpoint = Endpoint::from_shared(format!("http://{manager}")).unwrap();
-                match manager.starts_with(UNREACHED) {
-                    true => Box::pin(std::future::pending()),
-                    false => Box::pin(async move { Ok(endpoint.connect().await?) }),
-                }
+                let lag = match manager.split(':').next() {
+                    Some(UNREACHED) => Duration::MAX,
+                    Some(SLOW) => 2 * PATIENCE,
+                    _ => Duration::ZERO,
+                };
+                let addr = manager.replace(SLOW, "127.0.0.1");
+                Box::pin(async move {
+                    sleep(lag).await;
+                    Ok(Endpoint::from_shared(format!("http://{addr}"))?.connect().await?)
+                })
             }),
             describe: Box::new(move || described.lock().unwrap().clone()),
             boot_id: "boot".to_owned(),
@@ -262,6 +269,19 @@ async fn managers_that_are_not_reached_keep_no_other_waiting() {
 
     agent.connected_to(&there).await;
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_manager_serves_when_a_fast_one_is_not_fit() {
+    let web = plain(1);
+    let (slow, fast) = (Manager::start(&[&web]).await, Manager::start(&[]).await);
+    fast.change(|told| told.unfit = true);
+
+    let behind = slow.addr.replace("127.0.0.1", SLOW);
+    let agent = Agent::start_at(tempfile::tempdir().unwrap(), vec![behind, fast.addr.clone()]);
+
+    slow.until(|told| told.reports.contains(&(web.id, TaskState::Running))).await;
     agent.stop().await;
 }
 
