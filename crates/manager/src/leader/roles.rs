@@ -87,6 +87,8 @@ pub(crate) fn forced(snapshot: &Snapshot, epoch: u64, members: &Members) -> Opti
 async fn lead(core: &Arc<Core>, led: Leadership) {
     let mut members = core.raft.members();
     loop {
+        // It wakes; what is decided on is what the store says, which knows first.
+        members.mark_unchanged();
         let (snapshot, mut watch) = core.raft.watch();
         let info = core.raft.info();
         if let Some(first) = forced(&snapshot, info.epoch, &info.members) {
@@ -97,7 +99,7 @@ async fn lead(core: &Arc<Core>, led: Leadership) {
             }
             continue;
         }
-        let planned = next(&snapshot, &members.borrow_and_update());
+        let planned = next(&snapshot, &info.members);
         if planned.is_empty() {
             let woken = tokio::select! {
                 woken = node_changed(&mut watch) => woken,
@@ -111,8 +113,7 @@ async fn lead(core: &Arc<Core>, led: Leadership) {
         let mut done = true;
         for step in planned {
             // Each step takes a while: what was asked for may be another thing by now.
-            let still = next(&core.raft.snapshot(), &members.borrow()).contains(&step);
-            if still {
+            if next(&core.raft.snapshot(), &core.raft.info().members).contains(&step) {
                 done &= take(core, led, step).await;
             }
         }
