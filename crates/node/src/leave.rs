@@ -15,6 +15,7 @@ use swarm_raft::{MembershipError, Raft};
 use swarm_types::NodeId;
 use swarm_types::spec::node::NodeRole;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::member::{Member, OWN};
 use crate::membership::{Membership, Part};
@@ -23,6 +24,8 @@ use crate::{Inner, NodeError};
 
 /// How long the other managers may take to let this one go.
 const PARTING: Duration = Duration::from_secs(8);
+/// How long a manager may still serve nodes that does not know what the others agreed on since.
+const LAG: Duration = Duration::from_secs(2);
 
 /// What a manager's node does with what only it may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,7 +130,7 @@ impl Inner {
 async fn withdrawn(member: Option<&mut Member>) -> Option<Result<(), MembershipError>> {
     let member = member?;
     // What keeps a manager among the others would have it let in again.
-    member.end_upkeep();
+    member.end_upkeep().await;
     let (node, raft) = (member.membership.node, &member.managing.as_ref()?.raft);
     let let_go = let_go(member.agent.state());
     match raft.info().members.len() {
@@ -147,9 +150,13 @@ async fn let_go(mut agent: watch::Receiver<AgentState>) {
     let is_out = |state: &AgentState| {
         told(state) == Some(NodeRole::Worker) || matches!(state, AgentState::Removed { .. })
     };
-    if agent.wait_for(is_out).await.is_err() {
-        std::future::pending().await
+    while agent.wait_for(is_out).await.is_ok() {
+        sleep(LAG).await;
+        if is_out(&agent.borrow()) {
+            return;
+        }
     }
+    std::future::pending().await
 }
 
 async fn withdraw(raft: &Raft, node: NodeId, deadline: Instant) -> Result<(), MembershipError> {

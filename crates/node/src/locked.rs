@@ -15,10 +15,9 @@ use swarm_crypto::{KeyFile, Sealer, UnlockKey};
 use swarm_raft::{Raft, Watch, WatchError};
 use swarm_types::{Cluster, ObjectId, Sensitive};
 use tokio::time::sleep;
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::managing::{Managing, RAFT_DIR};
-use crate::member::{Member, Papers};
+use crate::member::{Member, Papers, Upkeep};
 use crate::membership::{Membership, Part};
 use crate::{Inner, NodeError};
 
@@ -131,16 +130,11 @@ impl Inner {
         self.start_locked(membership, papers).await
     }
 
-    /// Keeps the key file under the cluster's unlock key, until the guard is dropped.
-    pub(crate) fn follow_unlock_key(&self, managing: Option<&Managing>) -> Option<DropGuard> {
+    /// Keeps the key file under the cluster's unlock key.
+    pub(crate) fn follow_unlock_key(&self, managing: Option<&Managing>) -> Option<Upkeep> {
         let raft = managing?.raft.clone();
         let file = self.opened.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let (stop, path) = (CancellationToken::new(), self.key_file());
-        let stopped = stop.clone();
-        self.tracker.spawn(async move {
-            stopped.run_until_cancelled(follow(raft, file, path)).await;
-        });
-        Some(stop.drop_guard())
+        Some(Upkeep::spawn(&self.tracker, follow(raft, file, self.key_file())))
     }
 
     pub(crate) fn hold(&self, file: Option<KeyFile>) {

@@ -14,8 +14,10 @@ use swarm_crypto::tls::Credentials;
 use swarm_net::Net;
 use swarm_types::object::node::{NodeState, TlsInfo};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 use crate::managing::{self, Managing};
 use crate::membership::{Membership, Part};
@@ -41,9 +43,39 @@ pub(crate) struct Member {
     /// What a manager runs beside; `None` on a worker.
     pub(crate) managing: Option<Managing>,
     pub(crate) agent: Agent,
-    /// What goes on for as long as the member does: renewal, what follows its role and keeps it
-    /// among the managers, and of a manager its key file.
-    upkeep: [Option<DropGuard>; 3],
+    /// Held for as long as the member is there, for what follows its role and keeps it among the
+    /// managers.
+    there: Option<DropGuard>,
+    /// What renews its certificate, and of a manager its key file.
+    upkeep: [Option<Upkeep>; 2],
+}
+
+/// What writes a member's files; it ends with the member.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    stop: DropGuard,
+    task: JoinHandle<()>,
+}
+
+impl Upkeep {
+    pub(crate) fn spawn(
+        tracker: &TaskTracker,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tracker.spawn(async move {
+            stopped.run_until_cancelled(work).await;
+        });
+        Self { stop: stop.drop_guard(), task }
+    }
+
+    /// Ends it; it has written its last then.
+    async fn end(self) {
+        drop(self.stop);
+        // It may have ended by itself.
+        let _ = self.task.await;
+    }
 }
 
 /// What a node shows to others and trusts in them, as it is on disk.
@@ -56,7 +88,7 @@ impl Member {
     /// Stops agent, manager and store, in this order. Containers go on.
     pub(crate) async fn stop(mut self) {
         // It must not write to files that the next member makes anew.
-        self.end_upkeep();
+        self.end_upkeep().await;
         self.agent.stop().await;
         if let Some(managing) = self.managing {
             managing.stop().await;
@@ -64,8 +96,11 @@ impl Member {
     }
 
     /// Leaves the member as it is from here on.
-    pub(crate) fn end_upkeep(&mut self) {
-        self.upkeep = Default::default();
+    pub(crate) async fn end_upkeep(&mut self) {
+        self.there = None;
+        for upkeep in self.upkeep.iter_mut().filter_map(Option::take) {
+            upkeep.end().await;
+        }
     }
 
     /// Ends the node's tasks, and stops as [`Member::stop`].
@@ -181,8 +216,8 @@ impl Inner {
                 self.follow_role(present, &papers.credentials, &agent);
                 let renewal = self.renew_papers(papers.credentials, managing.as_ref(), &agent);
                 let unlock_key = self.follow_unlock_key(managing.as_ref());
-                let upkeep = [Some(renewal), Some(there), unlock_key];
-                let member = Member { membership, managing, agent, upkeep };
+                let upkeep = [Some(renewal), unlock_key];
+                let member = Member { membership, managing, agent, there: Some(there), upkeep };
                 self.watch(&member);
                 Ok(member)
             }

@@ -19,11 +19,11 @@ use swarm_proto::v1::ca_client::CaClient;
 use swarm_types::{Cluster, IdSource, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::expired::renew_by;
 use crate::local::with_causes;
 use crate::managing::Managing;
+use crate::member::Upkeep;
 use crate::{Inner, NodeError};
 
 /// Percent of its life after which a certificate is renewed: at least and at most.
@@ -46,23 +46,19 @@ pub(crate) enum Signer {
 }
 
 impl Inner {
-    /// Renews the certificate whenever it is due, until the guard is dropped.
+    /// Renews the certificate whenever it is due.
     pub(crate) fn renew_papers(
         &self,
         credentials: Credentials,
         managing: Option<&Managing>,
         agent: &Agent,
-    ) -> DropGuard {
+    ) -> Upkeep {
         let signer = match managing {
             Some(managing) => Signer::Own(managing.manager.authority()),
             None => Signer::Session(agent.state(), credentials.clone()),
         };
-        let (stop, files) = (CancellationToken::new(), self.certificate_files());
-        let (stopped, state) = (stop.clone(), agent.state());
-        self.tracker.spawn(async move {
-            stopped.run_until_cancelled(keep(files, credentials, signer, state)).await;
-        });
-        stop.drop_guard()
+        let files = self.certificate_files();
+        Upkeep::spawn(&self.tracker, keep(files, credentials, signer, agent.state()))
     }
 }
 
