@@ -261,15 +261,25 @@ impl Inner {
         gone(moved.and_then(|()| File::open(state)?.sync_all()))
             .map_err(NodeError::io("remove", &dir))?;
         self.sweep_store()?;
-        // It may be under an unlock key that nobody asks for any more.
-        let file = self.key_file();
-        gone(fs::remove_file(&file)).map_err(NodeError::io("remove", &file))
+        self.drop_key()
     }
 
     /// Removes what is left of a store that was given up.
     pub(crate) fn sweep_store(&self) -> Result<(), NodeError> {
-        let dir = self.options.state_dir.join(GIVEN_UP);
+        let state = &self.options.state_dir;
+        let dir = state.join(GIVEN_UP);
+        // Before it: with the key alone left, a start would wait for somebody to unlock nothing.
+        if dir.exists() && !state.join(RAFT_DIR).exists() {
+            self.drop_key()?;
+        }
         gone(fs::remove_dir_all(&dir)).map_err(NodeError::io("remove", &dir))
+    }
+
+    /// Removes the key of a store that is not there: it may be under an unlock key that nobody asks
+    /// for any more.
+    fn drop_key(&self) -> Result<(), NodeError> {
+        let file = self.key_file();
+        gone(fs::remove_file(&file)).map_err(NodeError::io("remove", &file))
     }
 }
 

@@ -266,3 +266,20 @@ fn a_manager_that_leaves_without_being_let_go_says_what_to_do() {
     all_ready(&second, 2);
     statuses(&second, &["Leader", "Reachable"]);
 }
+
+#[test]
+fn a_manager_that_gave_its_store_up_waits_for_no_unlock_key() {
+    let ([first, _second, third], _switch) = managers();
+    let _ = first.swarm(&["update", "--autolock"]).ok();
+    let _ = followed(&third, "clear");
+    // Killed between its store and the key of it.
+    third.kill_daemon();
+    let state = third.dir().join("state");
+    fs::rename(state.join("raft"), state.join("raft.removed")).unwrap();
+
+    third.start_daemon();
+
+    writes(&third, "anew");
+    statuses(&first, &["Leader", "Reachable", "Reachable"]);
+    assert!(!state.join("raft.removed").exists());
+}
