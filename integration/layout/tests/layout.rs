@@ -161,3 +161,19 @@ fn every_crate_inherits_the_lints() {
         assert_eq!(inherits, Some(&toml::Value::Boolean(true)), "{manifest}");
     }
 }
+
+#[test]
+fn every_test_target_is_of_a_suite() {
+    let script = std::fs::read_to_string(root().join("scripts/test")).unwrap();
+    let run: BTreeSet<&str> = script
+        .split("--test ")
+        .skip(1)
+        .map(|after| after.split([' ', ';', '\n']).next().unwrap())
+        .collect();
+    let metadata = metadata();
+
+    for target in packages(&metadata).iter().flat_map(|of| of["targets"].as_array().unwrap()) {
+        let name = target["name"].as_str().unwrap();
+        assert!(target["kind"][0] != "test" || run.contains(name), "scripts/test runs no {name}");
+    }
+}
