@@ -304,7 +304,8 @@ impl Ask {
         let millis = Duration::from_millis;
         Ok(match AskRecord::decode(bytes)?.kind.ok_or_else(missing)? {
             AskKind::Append(append) => {
-                let entries = append.entries.iter().map(|entry| decode_entry(entry));
+                let entries =
+                    append.entries.iter().map(|entry| decode_entry(entry).map(|(it, _)| it));
                 let entries = AppendEntriesRequest {
                     vote: append.vote.into(),
                     prev_log_id: append.prev.map(Into::into),

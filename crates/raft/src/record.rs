@@ -177,8 +177,10 @@ pub(crate) fn encode_entry(entry: &LogEntry, after: &Tag) -> Vec<u8> {
     record.encode_to_vec()
 }
 
-pub(crate) fn decode_entry(bytes: &[u8]) -> Result<LogEntry, Malformed> {
+/// The entry, and the tag of the one before it.
+pub(crate) fn decode_entry(bytes: &[u8]) -> Result<(LogEntry, Tag), Malformed> {
     let record = EntryRecord::decode(bytes)?;
+    let after = record.after.try_into().map_err(|_| Malformed::new("an entry without a chain"))?;
     let payload = match record.payload.ok_or_else(|| Malformed::new("an entry without payload"))? {
         PayloadRecord::Blank(_) => EntryPayload::Blank,
         PayloadRecord::Groups(groups) => {
@@ -187,14 +189,7 @@ pub(crate) fn decode_entry(bytes: &[u8]) -> Result<LogEntry, Malformed> {
         }
         PayloadRecord::Membership(membership) => EntryPayload::Membership(membership.try_into()?),
     };
-    Ok(LogEntry { log_id: record.id.into(), payload })
-}
-
-/// What ties an entry to its place, without decoding what it carries.
-pub(crate) fn decode_link(bytes: &[u8]) -> Result<(LogId, Tag), Malformed> {
-    let record = EntryRecord::decode(bytes)?;
-    let after = record.after.try_into().map_err(|_| Malformed::new("an entry without a chain"))?;
-    Ok((record.id.into(), after))
+    Ok((LogEntry { log_id: record.id.into(), payload }, after))
 }
 
 /// Random id of a snapshot, unique in the world.

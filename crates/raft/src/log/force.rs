@@ -70,7 +70,8 @@ pub(super) fn finish((table, mut mark, tail, mut positions): Opened) -> Result<O
     table.commit(batch)?;
     mark.update(|mark| mark.alone = None)?;
 
-    positions.restore(id, size);
+    positions.push(entry);
+    positions.durable(size);
     (positions.vote, positions.committed) = (Some(vote), Some(id));
     tracing::warn!(epoch = mark.get().epoch, "this member is a cluster of its own from here on");
     Ok((table, mark, tag, positions))

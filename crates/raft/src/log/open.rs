@@ -27,8 +27,8 @@ use crate::disk::{Disk, parent};
 use crate::error::OpenError;
 use crate::fault::Fault;
 use crate::mark::{Anchor, Mark, MarkFile};
-use crate::record::{Malformed, PositionRecord, Tag, VoteRecord, decode_link};
-use crate::type_config::{LogId, Member, MemberId, Vote};
+use crate::record::{Malformed, PositionRecord, Tag, VoteRecord, decode_entry};
+use crate::type_config::{LogEntry, LogId, Member, MemberId, Vote};
 
 /// Requests that may wait for the thread; openraft has one at a time, readers a few.
 const WAITING: usize = 64;
@@ -252,7 +252,7 @@ fn load_entries(table: &Table, mark: &Mark, positions: &mut Positions) -> Result
     };
     for stored in table.entries(chain.next) {
         let followed = stored.map_err(Misplaced::from).and_then(|stored| chain.follow(&stored));
-        let (id, tag, size) = match followed {
+        let (entry, tag, size) = match followed {
             Ok(followed) => followed,
             Err(why @ Misplaced::Broken(Broken::Sled(_))) => return Err(damaged(table, why)),
             Err(why) if mark.last.is_some_and(|last| chain.next <= last.id.index) => {
@@ -267,13 +267,15 @@ fn load_entries(table: &Table, mark: &Mark, positions: &mut Positions) -> Result
                 break;
             }
         };
+        let id = entry.log_id;
         if mark
             .last
             .is_some_and(|last| last.id.index == id.index && last != Anchor { id, tag: Some(tag) })
         {
             return Err(damaged(table, format!("entry {} is not the acknowledged one", id.index)));
         }
-        positions.restore(id, size);
+        positions.push(entry);
+        positions.durable(size);
     }
     Ok(chain.tag.unwrap_or_default())
 }
@@ -286,18 +288,18 @@ struct Chain {
 }
 
 impl Chain {
-    fn follow(&mut self, stored: &Stored) -> Result<(LogId, Tag, u32), Misplaced> {
+    fn follow(&mut self, stored: &Stored) -> Result<(LogEntry, Tag, u32), Misplaced> {
         let index = stored.index;
         if index != self.next {
             return Err(Misplaced::Hole { from: self.next, to: index });
         }
-        let (id, after) = decode_link(&stored.clear)?;
-        if id.index != index || self.tag.is_some_and(|tag| tag != after) {
+        let (entry, after) = decode_entry(&stored.clear)?;
+        if entry.log_id.index != index || self.tag.is_some_and(|tag| tag != after) {
             return Err(Misplaced::Chain { index });
         }
         self.next += 1;
         self.tag = Some(stored.tag);
-        Ok((id, stored.tag, stored.size))
+        Ok((entry, stored.tag, stored.size))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What is in the log, in memory: where it begins and ends, who wrote what, how big it is.
 //!
 //! Shared by openraft's side, which asks, and the log's thread, which writes. Recent entries
-//! stay here decoded, so that committing them never reads the disk.
+//! stay here decoded, so that committing and sending them does not read the disk, also after a
+//! restart: reading goes through the thread that writes, and elections would wait for it.
 
 use std::collections::VecDeque;
 
@@ -34,7 +35,8 @@ pub(crate) struct Positions {
 }
 
 impl Positions {
-    /// Takes note of an entry before it is written, so that it can be read at once.
+    /// Takes note of an entry, before it is written or as it is found, so that it can be read at
+    /// once.
     pub(crate) fn push(&mut self, entry: LogEntry) {
         self.extend(entry.log_id);
         self.cache.push_back(entry);
@@ -50,15 +52,11 @@ impl Positions {
         self.last = Some(id);
     }
 
-    fn grow(&mut self, size: u32) {
+    /// The next entry is durable and takes that many bytes.
+    pub(crate) fn durable(&mut self, size: u32) {
         self.sizes.push_back(size);
         self.total += u64::from(size);
         self.since_snapshot += u64::from(size);
-    }
-
-    /// The next entry is durable and takes that many bytes.
-    pub(crate) fn durable(&mut self, size: u32) {
-        self.grow(size);
         self.cached += u64::from(size);
         while self.cached > CACHE && self.cache.len() > 1 {
             let Some(oldest) = self.cache.pop_front() else { break };
@@ -163,13 +161,6 @@ impl Positions {
     /// Bytes of all entries.
     pub(crate) fn bytes(&self) -> u64 {
         self.total
-    }
-
-    /// Takes note of an entry found on disk, with its size. It is not cached: whoever wants it
-    /// decodes it then, once.
-    pub(crate) fn restore(&mut self, id: LogId, size: u32) {
-        self.extend(id);
-        self.grow(size);
     }
 
     /// Begins at the floor of the mark.

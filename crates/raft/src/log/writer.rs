@@ -335,7 +335,8 @@ impl Writer {
                 break;
             }
             let decoded = decode_entry(&stored.clear);
-            entries.push(decoded.map_err(StopReason::disk("read", self.table.path()))?);
+            let (entry, _) = decoded.map_err(StopReason::disk("read", self.table.path()))?;
+            entries.push(entry);
         }
         Ok(entries)
     }

@@ -6,7 +6,6 @@ use swarm_types::{Entry, LEVEL, Timestamp};
 use super::*;
 use crate::Raft;
 use crate::tests::{create, found, get, options, put, reopen, sealer, soon};
-use crate::type_config::LogEntry;
 
 static LARGE: [u8; 60_000] = [7; 60_000];
 
@@ -82,4 +81,19 @@ async fn a_whole_entry_that_nobody_acknowledged_is_marked_before_it_is_seen() {
     tear(dir.path(), index);
     let refused = Raft::open(options(dir.path()), sealer()).await.unwrap_err().to_string();
     assert!(refused.contains("lacks a part"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_on_disk_is_read_from_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let raft = found(options(dir.path())).await;
+    put(&raft, "kept", b"1").await;
+    let before = raft.0.log.last().unwrap();
+    raft.shutdown().await;
+
+    let raft = reopen(options(dir.path())).await;
+    let read = raft.0.log.shared.positions().cached(0, before.index + 1).unwrap();
+    assert_eq!(read.len() as u64, before.index + 1);
+    assert_eq!(read.last().unwrap().log_id, before);
+    raft.shutdown().await;
 }
